@@ -1,0 +1,118 @@
+"""A command on its way from whoever asks to the field, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class Action(StrEnum):
+    """What is asked of the broker."""
+
+    EXECUTE = "execute"
+    SELECT = "select"
+    CANCEL = "cancel"
+
+
+class Pulse(StrEnum):
+    """How a control is to be driven (qualifier of command, IEC 60870-5-101 7.2.6.26; DNP3 CROB op type)."""
+
+    DEFAULT = "default"
+    SHORT = "short"
+    LONG = "long"
+    PERSISTENT = "persistent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who asks: `protocol` and `server` of the worker, `master` by its configured name, `peer` as seen on the wire."""
+
+    protocol: str
+    server: str
+    master: str
+    peer: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.protocol} {self.server}/{self.master}" + (f" from {self.peer}" if self.peer else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One request. `value` is in engineering units (0 or 1 for a control); `deadline_ns` is ns since 1970 UTC.
+
+    `id` is unique per worker process; the feed adds the worker's name.
+    """
+
+    id: int
+    row: int
+    value: float
+    action: Action
+    origin: Origin
+    deadline_ns: int
+    pulse: Pulse = Pulse.DEFAULT
+    received_ns: int = 0
+    test: bool = False
+
+
+class Stage(StrEnum):
+    """Where a command stands. `REFUSED`, `COMPLETED` and `FAILED` are final."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+    @property
+    def final(self) -> bool:
+        return self is not Stage.ACCEPTED
+
+
+class Reason(StrEnum):
+    """Why. Every protocol maps all of these by a total table."""
+
+    OK = "ok"
+    UNKNOWN_POINT = "unknown point"
+    NOT_COMMANDABLE = "not commandable"
+    NOT_AUTHORISED = "not authorised"
+    LOCAL = "local control selected"
+    OUT_OF_RANGE = "out of range"
+    BUSY = "another command is in flight"
+    BLOCKED = "blocked"
+    INTERLOCKED = "interlocked"
+    NOT_SELECTED = "not selected"
+    EXPIRED = "too late"
+    SUPERSEDED = "superseded by a newer command"
+    DEVICE_LOST = "device does not answer"
+    DEVICE_REFUSED = "device refused"
+    FEEDBACK = "feedback did not agree"
+    TIMEOUT = "no result before the deadline"
+    CORE_LOST = "core not reachable"
+    TEST = "test command, not for the field"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One step of a command's story. `text` is for a person."""
+
+    id: int
+    stage: Stage
+    reason: Reason = Reason.OK
+    text: str = ""
+
+
+OnOutcome = Callable[[Outcome], None]
+"""Called once with `ACCEPTED` (if accepted) and once with a final stage."""
+
+
+class CommandPort(Protocol):
+    """The one road to a field write, as a server or the HMI sees it."""
+
+    def submit(self, command: Command, on_outcome: OnOutcome) -> None:
+        """Hand over; never blocks, never raises. `on_outcome` may be called before this returns."""
+        ...
+
+    def next_id(self) -> int:
+        """A fresh command id."""
+        ...

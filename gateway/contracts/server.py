@@ -1,0 +1,93 @@
+"""What a grid-side protocol package implements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gateway.contracts.command import CommandPort
+from gateway.contracts.log import Log
+from gateway.points.change import Changes, Qualities, Rows, Times, Values
+from gateway.points.model import PointCatalogue
+
+
+class TableView(Protocol):
+    """The worker's mirror of the point table, indexed by row. Read only for servers."""
+
+    value: Values
+    quality: Qualities
+    time_ns: Times
+
+
+class ServerPort(Protocol):
+    """What the worker gives a server."""
+
+    log: Log
+    catalogue: PointCatalogue
+    table: TableView
+    commands: CommandPort
+
+    def confirm(self, master: str, seq: int) -> None:
+        """This master has confirmed every event that came of feed records up to and including `seq`.
+
+        The core keeps it: after a crash the worker is given the records behind it again.
+        """
+        ...
+
+    def publish(self, rows: Rows, values: Values) -> None:
+        """Set system points owned by this server (see `system_points` of its settings)."""
+        ...
+
+
+class OutputServer(Protocol):
+    """One server process's protocol part. Built as ``Server(plan, port)``.
+
+    Order of calls: `resume` once, `changes` for what is replayed, `start` once the table is right, then
+    `changes` as they come, `stop` at the end.
+    """
+
+    def resume(self, confirmed: dict[str, int]) -> None:
+        """Feed sequence numbers that each master had confirmed before this process started; may be empty."""
+        ...
+
+    def changes(self, batch: Changes, seq: int) -> None:
+        """Records in the order in which they happened; `seq` is the feed sequence number of the last one.
+
+        Records up to a master's confirmed number are not for that master. `port.table` already shows
+        the newest state and may be ahead of the batch during a replay.
+        """
+        ...
+
+    async def start(self) -> None:
+        """Listen. Raises `OSError` when the address is taken."""
+        ...
+
+    async def stop(self) -> None:
+        """Close in order: no new connections, pending answers flushed, sockets closed."""
+        ...
+
+
+class GridSettings(Protocol):
+    """How the configuration of one grid protocol is read and compiled. Lives in `protocols.X.settings`."""
+
+    server_model: type[Any]
+    """Subclass of `gateway.contracts.settings.ServerSettings`."""
+    master_model: type[Any]
+    """Subclass of `gateway.contracts.settings.MasterSettings`."""
+    row_model: type[Any]
+    """Subclass of `gateway.contracts.settings.MasterRow`."""
+
+    def compile(self, server: Any, catalogue: PointCatalogue, report: Any) -> Any:
+        """Check one `gateway.contracts.settings.ServerSource`; return a picklable plan.
+
+        The plan has `commands: dict[str, NDArray[uint32]]`: rows that each master may command.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridProtocol:
+    """What a grid package's ``__init__`` names; each value is ``module:attribute``, imported only when needed."""
+
+    settings: str
+    server: str

@@ -1,0 +1,1 @@
+"""What one master must be told, and has not yet confirmed."""
