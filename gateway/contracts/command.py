@@ -14,6 +14,12 @@ class Action(StrEnum):
     EXECUTE = "execute"
     SELECT = "select"
     CANCEL = "cancel"
+    SUBSTITUTE = "substitute"
+    """Force a measured point to a value; it says *substituted* until released."""
+    RELEASE = "release"
+    BLOCK = "block"
+    """Hold a measured point at its present value; it says *blocked* until unblocked."""
+    UNBLOCK = "unblock"
 
 
 class Pulse(StrEnum):

@@ -1,0 +1,266 @@
+"""A reader's side of the feed: connect, mirror, resume, and commands the other way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+from gateway.contracts.command import Command, OnOutcome, Outcome, Reason, Stage
+from gateway.contracts.log import Log
+from gateway.feed.address import short_path
+from gateway.feed.commandwire import command_to, outcome_from
+from gateway.feed.frames import (
+    MAX_FRAME_BYTES,
+    FeedError,
+    FrameKind,
+    FrameReader,
+    changes_payload,
+    frame,
+    json_frame,
+    json_payload,
+    read_snapshot,
+)
+from gateway.feed.mirror import Mirror
+from gateway.points.change import Changes
+
+SILENCE_S: Final = 3.0
+"""A core that says nothing for so long is gone."""
+STALE_AFTER_S: Final = 2.0
+"""How long a reader stays without a core before everything it knows becomes not topical."""
+_RETRY_S: Final = (0.02, 0.05, 0.1, 0.2, 0.5)
+_OVERTIME_S: Final = 2.0
+"""How long after its deadline a command waits for the core's word."""
+
+
+class FeedListener(Protocol):
+    """What a reader is told."""
+
+    def feed_confirmed(self, confirmed: dict[str, int]) -> None:
+        """Once, at the first welcome: what each master had confirmed before this process started."""
+        ...
+
+    def feed_changes(self, batch: Changes, seq: int) -> None:
+        """Changes, in order; `seq` is the number of the last."""
+        ...
+
+    def feed_ready(self) -> None:
+        """Once: the mirror is right and the replay is through."""
+        ...
+
+
+class FeedClient:
+    """Keeps `mirror` equal to the core's table and tells `listener`; survives the core.
+
+    Also the `CommandPort` of its process.
+    """
+
+    def __init__(self, path: Path, name: str, server: str, size: int, listener: FeedListener, log: Log) -> None:
+        self.mirror = Mirror(size)
+        self.seq = 0
+        self._path, self._name, self._server = path, name, server
+        self._listener, self._log = listener, log
+        self._ids = itertools.count(1)
+        self._pending: dict[int, tuple[OnOutcome, asyncio.TimerHandle]] = {}
+        self._link: _Connection | None = None
+        self._ready = False
+        self._stale_handle: asyncio.TimerHandle | None = None
+        self._handlers: dict[FrameKind, Callable[[int, bytes], None]] = {
+            FrameKind.WELCOME: self._welcome,
+            FrameKind.SNAPSHOT: self._snapshot,
+            FrameKind.CHANGES: self._changes,
+            FrameKind.REPLAY: self._replay,
+            FrameKind.REPLAYED: self._replayed,
+            FrameKind.HEARTBEAT: lambda seq, payload: None,
+            FrameKind.OVERRUN: self._overrun,
+            FrameKind.OUTCOME: self._outcome,
+        }
+
+    @property
+    def connected(self) -> bool:
+        return self._link is not None
+
+    async def run(self) -> None:
+        """Connect and stay connected until cancelled."""
+        loop = asyncio.get_running_loop()
+        tries = 0
+        try:
+            while True:
+                with contextlib.suppress(OSError):
+                    with short_path(self._path) as address:
+                        _, link = await loop.create_unix_connection(lambda: _Connection(self), address)
+                    tries = 0
+                    await link.closed
+                await asyncio.sleep(_RETRY_S[min(tries, len(_RETRY_S) - 1)])
+                tries += 1
+        finally:
+            if self._stale_handle is not None:
+                self._stale_handle.cancel()
+            if self._link is not None:
+                self._link.abort()
+
+    def on_connected(self, link: _Connection) -> None:
+        self._link = link
+        hello = {"name": self._name, "server": self._server, "resume": self.seq, "replay": not self._ready}
+        link.write(json_frame(FrameKind.HELLO, hello))
+
+    def on_lost(self, link: _Connection, cause: str) -> None:
+        if self._link is not link:
+            return
+        self._link = None
+        self._log.warning("feed lost", cause=cause)
+        self._stale_handle = asyncio.get_running_loop().call_later(STALE_AFTER_S, self._went_stale)
+        for command_id in list(self._pending):
+            text = "the core went away before it gave a result; whether the device acted is not known"
+            self._finish(Outcome(id=command_id, stage=Stage.FAILED, reason=Reason.CORE_LOST, text=text))
+
+    def on_frame(self, kind: FrameKind, seq: int, payload: bytes) -> None:
+        """One frame from the core; `FeedError` closes the link."""
+        handler = self._handlers.get(kind)
+        if handler is None:
+            raise FeedError(f"a core does not send {kind.name}")
+        handler(seq, payload)
+
+    def _went_stale(self) -> None:
+        self._stale_handle = None
+        batch = self.mirror.lose()
+        if len(batch):
+            self._log.warning("no core: all points not topical", points=len(batch))
+            self._listener.feed_changes(batch, self.seq)
+
+    def _welcome(self, seq: int, payload: bytes) -> None:
+        welcome = json_payload(payload)
+        if welcome.get("points") != len(self.mirror):
+            raise FeedError(f"the core has {welcome.get('points')} points, {len(self.mirror)} were expected")
+        if self._stale_handle is not None:
+            self._stale_handle.cancel()
+            self._stale_handle = None
+        if not self._ready:
+            self._listener.feed_confirmed({str(k): int(v) for k, v in welcome.get("confirmed", {}).items()})
+        else:
+            self._log.info("feed resumed", seq=self.seq, core_seq=seq)
+
+    def _snapshot(self, seq: int, payload: bytes) -> None:
+        batch = self.mirror.merge(*read_snapshot(payload))
+        self.seq = seq
+        if self._ready and len(batch):
+            self._listener.feed_changes(batch, seq)
+
+    def _changes(self, seq: int, payload: bytes) -> None:
+        batch = self.mirror.apply(changes_payload(payload, len(self.mirror)))
+        self.seq = seq
+        self._listener.feed_changes(batch, seq)
+
+    def _replay(self, seq: int, payload: bytes) -> None:
+        self._listener.feed_changes(changes_payload(payload, len(self.mirror)), seq)
+
+    def _replayed(self, seq: int, payload: bytes) -> None:
+        if not self._ready:
+            self._ready = True
+            self._listener.feed_ready()
+
+    def _overrun(self, seq: int, payload: bytes) -> None:
+        self._log.error("feed overrun: changes lost on the way to this process", lost=json_payload(payload).get("lost"))
+
+    def _outcome(self, seq: int, payload: bytes) -> None:
+        self._finish(outcome_from(json_payload(payload)))
+
+    def confirm(self, master: str, seq: int) -> None:
+        """Tell the core how far a master has confirmed; lost without harm when there is no core."""
+        if self._link is not None:
+            self._link.write(json_frame(FrameKind.CONFIRM, {master: seq}))
+
+    def publish(self, batch: Changes) -> None:
+        """Set system points; lost without harm when there is no core."""
+        if self._link is not None:
+            self._link.write(frame(FrameKind.PUBLISH, batch.tobytes()))
+
+    def refresh(self) -> None:
+        """Ask for a snapshot, for the ages of values that did not change."""
+        if self._link is not None:
+            self._link.write(frame(FrameKind.GET_SNAPSHOT))
+
+    def next_id(self) -> int:
+        """A fresh command id."""
+        return next(self._ids)
+
+    def submit(self, command: Command, on_outcome: OnOutcome) -> None:
+        """Send a command to the broker; see `gateway.contracts.CommandPort`."""
+        if self._link is None:
+            text = "the core is not running"
+            on_outcome(Outcome(id=command.id, stage=Stage.REFUSED, reason=Reason.CORE_LOST, text=text))
+            return
+        wait_s = max(0.0, (command.deadline_ns - time.time_ns()) / 1e9) + _OVERTIME_S
+        timer = asyncio.get_running_loop().call_later(wait_s, self._overdue, command.id)
+        self._pending[command.id] = (on_outcome, timer)
+        self._link.write(json_frame(FrameKind.COMMAND, command_to(command)))
+
+    def _overdue(self, command_id: int) -> None:
+        text = "no result came before the deadline; whether the device acted is not known"
+        self._finish(Outcome(id=command_id, stage=Stage.FAILED, reason=Reason.TIMEOUT, text=text))
+
+    def _finish(self, outcome: Outcome) -> None:
+        entry = self._pending.get(outcome.id)
+        if entry is None:
+            return
+        on_outcome, timer = entry
+        if outcome.stage.final:
+            timer.cancel()
+            del self._pending[outcome.id]
+        on_outcome(outcome)
+
+
+class _Connection(asyncio.Protocol):
+    """The socket under a `FeedClient`, with a watch on the core's silence."""
+
+    def __init__(self, client: FeedClient) -> None:
+        loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[None] = loop.create_future()
+        self._client = client
+        self._loop = loop
+        self._frames = FrameReader(MAX_FRAME_BYTES)
+        self._cause = "the core closed the feed"
+        self._transport: asyncio.Transport | None = None
+        self._heard = loop.time()
+        self._watch = loop.call_later(SILENCE_S, self._check_silence)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("the feed needs a stream transport")
+        self._transport = transport
+        self._client.on_connected(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._watch.cancel()
+        self._client.on_lost(self, self._cause)
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = self._loop.time()
+        try:
+            for kind, seq, payload in self._frames.feed(data):
+                self._client.on_frame(kind, seq, payload)
+        except FeedError as error:
+            self._cause = str(error)
+            self.abort()
+
+    def _check_silence(self) -> None:
+        left = self._heard + SILENCE_S - self._loop.time()
+        if left <= 0:
+            self._cause = f"the core was silent for {SILENCE_S:g} s"
+            self.abort()
+        else:
+            self._watch = self._loop.call_later(left, self._check_silence)
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
