@@ -36,7 +36,7 @@ PeerAddress = Annotated[str, AfterValidator(_address)]
 class Strict(BaseModel):
     """Unknown keys are errors; values are not changed after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False)
 
 
 class DeviceSettings(Strict):
