@@ -105,7 +105,8 @@ class FeedClient:
 
     def on_connected(self, link: _Connection) -> None:
         self._link = link
-        hello = {"name": self._name, "server": self._server, "resume": self.seq, "replay": not self._ready}
+        resume = self.seq if self._ready else 0
+        hello = {"name": self._name, "server": self._server, "resume": resume, "replay": not self._ready}
         link.write(json_frame(FrameKind.HELLO, hello))
 
     def on_lost(self, link: _Connection, cause: str) -> None:

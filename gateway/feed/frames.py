@@ -62,10 +62,6 @@ class FrameKind(IntEnum):
     """reader: `CHANGE` records of its own system points."""
     GET_SNAPSHOT = 13
     """reader: send a snapshot now."""
-    GET_CATALOGUE = 14
-    """reader: say what the points are."""
-    CATALOGUE = 15
-    """core: JSON columns of the catalogue."""
 
 
 def frame(kind: FrameKind, payload: bytes = b"", seq: int = 0) -> bytes:

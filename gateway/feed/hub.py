@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -45,10 +45,6 @@ class HubOwner(Protocol):
 
     def publish_system(self, server: str, batch: Changes) -> None:
         """System points from the reader that serves `server`."""
-        ...
-
-    def catalogue_json(self) -> dict[str, Any]:
-        """Columns of the catalogue for a reader that has no site plan."""
         ...
 
 
@@ -169,7 +165,6 @@ class _Link(asyncio.Protocol):
             FrameKind.CONFIRM: self._confirm,
             FrameKind.PUBLISH: self._publish,
             FrameKind.GET_SNAPSHOT: self._get_snapshot,
-            FrameKind.GET_CATALOGUE: self._get_catalogue,
             FrameKind.HEARTBEAT: lambda seq, payload: None,
         }
 
@@ -301,6 +296,3 @@ class _Link(asyncio.Protocol):
 
     def _get_snapshot(self, seq: int, payload: bytes) -> None:
         self._send_snapshot()
-
-    def _get_catalogue(self, seq: int, payload: bytes) -> None:
-        self.reader.transport.write(json_frame(FrameKind.CATALOGUE, self._hub.owner.catalogue_json()))

@@ -14,6 +14,7 @@ from gateway.points.quality import Quality
 NO_CHANGES: Final[Changes] = np.empty(0, CHANGE)
 
 _FREE, _SUBSTITUTED, _BLOCKED = 0, 1, 2
+_FOR_EVER: Final = 1 << 62
 _NOT_TOPICAL: Final = np.uint32(Quality.NOT_TOPICAL)
 _OVER_RANGE: Final = np.uint32(Quality.OVER_RANGE)
 
@@ -37,7 +38,7 @@ class PointTable:
         self.seen_ns: Times = np.zeros(size, np.int64)
         self._updated_ns: Times = np.zeros(size, np.int64)
         max_age = np.nan_to_num(catalogue.max_age_s, nan=0.0)
-        self._max_age_ns: Times = np.where(max_age > 0, max_age * 1e9, np.iinfo(np.int64).max).astype(np.int64)
+        self._max_age_ns: Times = np.where(max_age > 0, max_age * 1e9, float(_FOR_EVER)).astype(np.int64)
         self._low, self._high = catalogue.low, catalogue.high
         self._order = np.zeros(size, np.int64)
         self._held: NDArray[np.uint8] = np.zeros(size, np.uint8)
@@ -148,6 +149,11 @@ class PointTable:
         self._holds -= 1
         field = self._field[row]
         return self._show(row, float(field["value"]), int(field["quality"]), int(field["time_ns"]))
+
+    @property
+    def held(self) -> NDArray[np.bool_] | None:
+        """By row: substituted or blocked; None when nothing is."""
+        return self._held != _FREE if self._holds else None
 
     def is_substituted(self, row: int) -> bool:
         return bool(self._held[row] == _SUBSTITUTED)

@@ -1,0 +1,144 @@
+"""The command line: ``gridgate COMMAND ...``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway import __version__
+
+if TYPE_CHECKING:
+    from gateway.siteplan import SitePlan
+
+# Each command imports what it needs when it runs: `gridgate run` is to stay small.
+# ruff: noqa: PLC0415
+
+
+def _load(arguments: argparse.Namespace) -> SitePlan:
+    """The site's plan; prints every error and exits 1 when it is wrong."""
+    from dataclasses import replace
+
+    from gateway.config import load_site, render
+    from gateway.contracts.places import ConfigError
+
+    try:
+        plan = load_site(arguments.site)
+    except ConfigError as error:
+        sys.stderr.write(render(error.report) + "\n")
+        raise SystemExit(1) from None
+    state_dir: Path | None = getattr(arguments, "state_dir", None)
+    return plan if state_dir is None else replace(plan, state_dir=state_dir.absolute())
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from gateway.config import render, summary
+    from gateway.contracts.places import Report
+
+    plan = _load(arguments)
+    sys.stdout.write(summary(plan) + "\n")
+    if plan.warnings:
+        sys.stderr.write(render(Report(plan.warnings)) + "\n")
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from gateway.supervisor import run_site
+
+    return run_site(arguments.site, arguments.state_dir)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from gateway.demo.command import run_demo
+
+    return run_demo(arguments.site, arguments.state_dir, arguments.seed)
+
+
+def _points(arguments: argparse.Namespace) -> int:
+    from gateway.cli.points import show
+
+    watch_s = arguments.interval if arguments.watch else None
+    return _visit(lambda plan: asyncio.run(show(plan, arguments.filter, watch_s, arguments.json)), arguments)
+
+
+def _act(arguments: argparse.Namespace) -> int:
+    from gateway.cli.points import act
+    from gateway.contracts.command import Action
+
+    action = Action(arguments.action)
+    value = getattr(arguments, "value", 0.0)
+    return _visit(lambda plan: asyncio.run(act(plan, arguments.point, value, action)), arguments)
+
+
+def _visit(main: Callable[[SitePlan], int], arguments: argparse.Namespace) -> int:
+    """Run a command that visits the running gateway."""
+    from gateway.cli.session import NotRunningError
+    from gateway.log import setup
+
+    setup("cli", "error")
+    try:
+        return main(_load(arguments))
+    except NotRunningError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gridgate", description="SCADA gateway for battery, solar and VPP sites")
+    parser.add_argument("--version", action="version", version=f"gridgate {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, main: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(main=main)
+        return command
+
+    def add_site(command: argparse.ArgumentParser, optional: bool = False) -> None:
+        command.add_argument("site", type=Path, nargs="?" if optional else None, help="the site file (site.yaml)")
+        command.add_argument("--state-dir", type=Path, help="use this instead of the site's state_dir")
+
+    add_site(add("check", _check, "say what is wrong with a site's configuration, or what the site is"))
+    add_site(add("run", _run, "serve a site in the foreground"))
+    demo = add("demo", _demo, "serve a demo site with simulated devices")
+    add_site(demo, optional=True)
+    demo.add_argument("--seed", type=int, default=1, help="seed of the simulated plant (default 1)")
+    points = add("points", _points, "show live values, quality and age")
+    add_site(points)
+    points.add_argument("filter", nargs="?", default="", help="part of a point name, or a pattern with * and ?")
+    points.add_argument("--watch", action="store_true", help="show again and again until Ctrl-C")
+    points.add_argument("--interval", type=float, default=1.0, metavar="S", help="with --watch: seconds (default 1)")
+    points.add_argument("--json", action="store_true", help="one JSON object a point")
+    for name, action, text in (
+        ("force", "substitute", "force a measured point to a value (quality: substituted)"),
+        ("release", "release", "end a force or a block: the field's value shows again"),
+        ("block", "block", "hold a measured point at its present value (quality: blocked)"),
+        ("command", "execute", "write a set-point or control through the broker, as a person on this machine"),
+    ):
+        command = add(name, _act, text)
+        add_site(command)
+        command.add_argument("point", help="the point's full name")
+        if name in ("force", "command"):
+            command.add_argument("value", type=float, help="in engineering units; 0 or 1 for a binary or control")
+        command.set_defaults(action=action)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit code: 0 done, 1 it could not, 2 wrongly asked."""
+    arguments = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = arguments.main
+    try:
+        return run(arguments)
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

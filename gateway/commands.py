@@ -1,0 +1,309 @@
+"""The command broker: the one road to a field write."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from gateway.audit import AuditLog
+from gateway.contracts.command import Action, Command, OnOutcome, Outcome, Reason, Stage
+from gateway.contracts.driver import Write, WriteLost, WriteRefused
+from gateway.contracts.log import Log
+from gateway.points.change import Changes, Rows
+from gateway.points.model import NO_ROW, Kind, PointCatalogue
+from gateway.points.quality import UNUSABLE
+from gateway.points.table import PointTable
+
+LOCAL_SERVER: Final = "local"
+"""The `server` of a person on the gateway itself, who reaches the feed's socket by its file mode."""
+
+_FEEDBACK_POLL_S: Final = 0.02
+_HOLDS: Final = (Action.SUBSTITUTE, Action.RELEASE, Action.BLOCK, Action.UNBLOCK)
+
+Refusal = tuple[Reason, str]
+WriteField = Callable[[Write], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """Who may command what.
+
+    `rights`: rows by (server, master). `local_row`/`remote_when`: the local/remote switch; while its value is
+    not `remote_when`, or not known, masters are refused. `NO_ROW`: there is no such switch.
+    """
+
+    rights: Mapping[tuple[str, str], frozenset[int]]
+    local_row: int = NO_ROW
+    remote_when: float = 0.0
+
+
+@dataclass(slots=True)
+class _InFlight:
+    """A command between acceptance and its final word."""
+
+    command: Command
+    on_outcome: OnOutcome
+    accepted_ns: int
+    acknowledged_ns: int = 0
+    task: asyncio.Task[Outcome] | None = None
+    superseded: bool = False
+
+
+class CommandBroker:
+    """Checks, writes, waits for the device and the feedback, answers, and records every step.
+
+    Lives on the core's loop. `write_field` finds the point's driver and waits for the device's word.
+    """
+
+    def __init__(
+        self,
+        catalogue: PointCatalogue,
+        table: PointTable,
+        authority: Authority,
+        write_field: WriteField,
+        spread: Callable[[Changes], None],
+        audit: AuditLog,
+        log: Log,
+    ) -> None:
+        self._catalogue, self._table, self._authority = catalogue, table, authority
+        self._write_field, self._spread = write_field, spread
+        self._audit, self._log = audit, log
+        self._in_flight: dict[int, _InFlight] = {}
+        self._checks: tuple[Callable[[Command], Refusal | None], ...] = (
+            self._check_point,
+            self._check_rights,
+            self._check_test,
+            self._check_deadline,
+            self._check_value,
+            self._check_local,
+            self._check_blocked,
+            self._check_busy,
+            self._check_audit,
+        )
+
+    async def stop(self) -> None:
+        """End what is in flight; each asker hears that the result is not known."""
+        tasks = [flight.task for flight in self._in_flight.values() if flight.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def submit(self, command: Command, on_outcome: OnOutcome) -> None:
+        """Take a command; answers through `on_outcome`, see `gateway.contracts.CommandPort`."""
+        refusal = self.refusal(command)
+        if refusal is not None:
+            self._refuse(command, on_outcome, *refusal)
+        elif command.action in _HOLDS:
+            self._hold(command, on_outcome)
+        elif command.action is Action.EXECUTE:
+            self._execute(command, on_outcome)
+        else:
+            self._record(command, command.action.value)
+            on_outcome(Outcome(id=command.id, stage=Stage.ACCEPTED))
+            on_outcome(Outcome(id=command.id, stage=Stage.COMPLETED))
+
+    def refusal(self, command: Command) -> Refusal | None:
+        """Why this command may not be carried out now, or None."""
+        for check in self._checks:
+            refusal = check(command)
+            if refusal is not None:
+                return refusal
+        return None
+
+    def _check_point(self, command: Command) -> Refusal | None:
+        if not 0 <= command.row < len(self._catalogue):
+            return Reason.UNKNOWN_POINT, f"there is no point in row {command.row}"
+        commanded = self._catalogue.kind(command.row).commanded
+        if command.action in _HOLDS:
+            return (Reason.NOT_COMMANDABLE, "only a measured point can be forced or blocked") if commanded else None
+        return None if commanded else (Reason.NOT_COMMANDABLE, "a measured point cannot be commanded")
+
+    def _check_rights(self, command: Command) -> Refusal | None:
+        origin = command.origin
+        if origin.server == LOCAL_SERVER:
+            return None
+        if command.action in _HOLDS or command.row not in self._authority.rights.get(
+            (origin.server, origin.master), frozenset()
+        ):
+            return Reason.NOT_AUTHORISED, f"{origin.server}/{origin.master} has no right to this"
+        return None
+
+    def _check_test(self, command: Command) -> Refusal | None:
+        return (Reason.TEST, "a command marked as test never reaches the field") if command.test else None
+
+    def _check_deadline(self, command: Command) -> Refusal | None:
+        late_ms = (time.time_ns() - command.deadline_ns) / 1e6
+        return (Reason.EXPIRED, f"{late_ms:.0f} ms after its deadline") if late_ms >= 0 else None
+
+    def _check_value(self, command: Command) -> Refusal | None:
+        value, row = command.value, command.row
+        if command.action in (Action.RELEASE, Action.UNBLOCK, Action.BLOCK, Action.CANCEL):
+            return None
+        if not math.isfinite(value):
+            return Reason.OUT_OF_RANGE, f"{value} is no number that can be written"
+        kind = self._catalogue.kind(row)
+        if kind in (Kind.CONTROL, Kind.BINARY) and value not in (0.0, 1.0):
+            return Reason.OUT_OF_RANGE, f"{value:g} is neither 0 nor 1"
+        if kind is Kind.DOUBLE and value not in (0.0, 1.0, 2.0, 3.0):
+            return Reason.OUT_OF_RANGE, f"{value:g} is none of 0, 1, 2, 3"
+        low, high = float(self._catalogue.low[row]), float(self._catalogue.high[row])
+        if kind is Kind.SETPOINT and (value < low or value > high):
+            return (
+                Reason.OUT_OF_RANGE,
+                f"{value:g} is outside {low:g} to {high:g} {self._catalogue.units[row]}".rstrip(),
+            )
+        return None
+
+    def _check_local(self, command: Command) -> Refusal | None:
+        row = self._authority.local_row
+        if row == NO_ROW or command.origin.server == LOCAL_SERVER:
+            return None
+        if int(self._table.quality[row]) & int(UNUSABLE):
+            return Reason.LOCAL, f"{self._catalogue.names[row]} is not known: remote control is not certain"
+        if self._table.value[row] != self._authority.remote_when:
+            return Reason.LOCAL, f"{self._catalogue.names[row]} says local"
+        return None
+
+    def _check_blocked(self, command: Command) -> Refusal | None:
+        if command.action not in _HOLDS and self._table.is_blocked(command.row):
+            return Reason.BLOCKED, "the point is blocked"
+        return None
+
+    def _check_busy(self, command: Command) -> Refusal | None:
+        flight = self._in_flight.get(command.row)
+        if command.action is Action.EXECUTE and flight is not None and not flight.acknowledged_ns:
+            return Reason.BUSY, f"{flight.command.origin} is writing this point"
+        return None
+
+    def _check_audit(self, command: Command) -> Refusal | None:
+        return None if self._audit.healthy else (Reason.BLOCKED, "the audit record cannot be written")
+
+    def _refuse(self, command: Command, on_outcome: OnOutcome, reason: Reason, text: str) -> None:
+        self._record(command, Stage.REFUSED, reason=reason, text=text)
+        self._log.warning("command refused", point=self._name(command.row), origin=str(command.origin), reason=text)
+        on_outcome(Outcome(id=command.id, stage=Stage.REFUSED, reason=reason, text=text))
+
+    def _hold(self, command: Command, on_outcome: OnOutcome) -> None:
+        """Substitute, block or release a measured point."""
+        row, table = command.row, self._table
+        self._record(command, command.action.value)
+        match command.action:
+            case Action.SUBSTITUTE:
+                batch = table.substitute(row, command.value, time.time_ns())
+            case Action.BLOCK:
+                batch = table.block(row)
+            case _:
+                batch = table.release(row)
+        self._spread(batch)
+        self._log.info(f"point {command.action}", point=self._name(row), origin=str(command.origin))
+        on_outcome(Outcome(id=command.id, stage=Stage.ACCEPTED))
+        on_outcome(Outcome(id=command.id, stage=Stage.COMPLETED))
+
+    def _execute(self, command: Command, on_outcome: OnOutcome) -> None:
+        before = self._in_flight.pop(command.row, None)
+        if before is not None and before.task is not None:
+            before.superseded = True
+            before.task.cancel()
+        flight = _InFlight(command, on_outcome, time.time_ns())
+        self._in_flight[command.row] = flight
+        self._record(command, Stage.ACCEPTED)
+        on_outcome(Outcome(id=command.id, stage=Stage.ACCEPTED))
+        flight.task = asyncio.create_task(self._write_and_watch(flight))
+        flight.task.add_done_callback(lambda task: self._ended(flight, task))
+
+    def _ended(self, flight: _InFlight, task: asyncio.Task[Outcome]) -> None:
+        """The final word, however the task ended; a fault of a driver is a failed command, never a silent one."""
+        command = flight.command
+        if task.cancelled():
+            reason = Reason.SUPERSEDED if flight.superseded else Reason.CORE_LOST
+            text = "a newer command took its place" if flight.superseded else "the gateway is stopping"
+            outcome = Outcome(id=command.id, stage=Stage.FAILED, reason=reason, text=text)
+        elif (fault := task.exception()) is not None:
+            text = f"the driver failed: {type(fault).__name__}: {fault}"
+            outcome = Outcome(id=command.id, stage=Stage.FAILED, reason=Reason.DEVICE_LOST, text=text)
+            self._log.error("driver fault in a write", point=self._name(command.row), cause=text)
+        else:
+            outcome = task.result()
+        if self._in_flight.get(command.row) is flight:
+            del self._in_flight[command.row]
+        self._record(
+            command,
+            outcome.stage,
+            reason=outcome.reason,
+            text=outcome.text,
+            accepted=flight.accepted_ns,
+            acknowledged=flight.acknowledged_ns or None,
+        )
+        if outcome.stage is Stage.FAILED:
+            self._log.warning("command failed", point=self._name(command.row), reason=outcome.text)
+        flight.on_outcome(outcome)
+
+    async def _write_and_watch(self, flight: _InFlight) -> Outcome:
+        """The device's acknowledgement, then the feedback's agreement, all before the deadline."""
+        command = flight.command
+
+        def failed(reason: Reason, text: str) -> Outcome:
+            return Outcome(id=command.id, stage=Stage.FAILED, reason=reason, text=text)
+
+        left_s = (command.deadline_ns - time.time_ns()) / 1e9
+        try:
+            async with asyncio.timeout(left_s):
+                await self._write_field(Write(row=command.row, value=command.value, pulse=command.pulse))
+        except WriteRefused as error:
+            return failed(Reason.DEVICE_REFUSED, str(error))
+        except WriteLost as error:
+            return failed(Reason.DEVICE_LOST, str(error))
+        except TimeoutError:
+            return failed(Reason.TIMEOUT, "the device did not acknowledge before the deadline")
+        flight.acknowledged_ns = time.time_ns()
+        feedback = int(self._catalogue.feedback[command.row])
+        if feedback != NO_ROW and not await self._agrees(flight, feedback):
+            return failed(Reason.FEEDBACK, self._disagreement(command, feedback))
+        return Outcome(id=command.id, stage=Stage.COMPLETED)
+
+    async def _agrees(self, flight: _InFlight, feedback: int) -> bool:
+        """Whether the feedback point reaches the commanded value, measured after the acknowledgement, in time."""
+        command, table = flight.command, self._table
+        tolerance = float(np.nan_to_num(self._catalogue.feedback_tolerance[command.row]))
+        limit_ns = int(float(self._catalogue.feedback_s[command.row]) * 1e9)
+        end_ns = min(command.deadline_ns, flight.acknowledged_ns + limit_ns)
+        while True:
+            value, quality, _ = table.field_value(feedback)
+            fresh = int(table.seen_ns[feedback]) > flight.acknowledged_ns
+            if fresh and not quality & UNUSABLE and abs(value - command.value) <= tolerance:
+                return True
+            if time.time_ns() >= end_ns:
+                return False
+            await asyncio.sleep(_FEEDBACK_POLL_S)
+
+    def _disagreement(self, command: Command, feedback: int) -> str:
+        value, quality, _ = self._table.field_value(feedback)
+        name, unit = self._catalogue.names[feedback], self._catalogue.units[feedback]
+        return f"{name} is {value:g} {unit} ({quality.words}), commanded was {command.value:g}"
+
+    def _name(self, row: int) -> str:
+        return self._catalogue.names[row] if 0 <= row < len(self._catalogue) else f"row {row}"
+
+    def _record(self, command: Command, step: str, **facts: object) -> None:
+        self._audit.record(
+            step=str(step),
+            point=self._name(command.row),
+            value=command.value,
+            action=str(command.action),
+            pulse=str(command.pulse),
+            origin=str(command.origin),
+            command=command.id,
+            received=command.received_ns or None,
+            **{key: value for key, value in facts.items() if value is not None},
+        )
+
+
+def rights_by_master(rights: Mapping[tuple[str, str], Rows]) -> dict[tuple[str, str], frozenset[int]]:
+    """Rows that each (server, master) may command, for quick look-up."""
+    return {who: frozenset(rows.tolist()) for who, rows in rights.items()}

@@ -1,0 +1,237 @@
+"""The core process: drivers, point table, broker, feed. Nothing slow lives here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway import registry
+from gateway.audit import AuditLog
+from gateway.child import Child
+from gateway.commands import Authority, CommandBroker, rights_by_master
+from gateway.contracts.command import Command, OnOutcome, Outcome, Reason, Stage
+from gateway.contracts.driver import DeviceState, FieldDriver, Write, WriteLost
+from gateway.contracts.log import Log
+from gateway.feed.address import socket_path
+from gateway.feed.hub import FeedHub
+from gateway.feed.ring import ChangeRing
+from gateway.log import get_log
+from gateway.points.change import Changes, Qualities, Rows, Times, Values
+from gateway.points.calculated import CalculatedPoints
+from gateway.points.model import NO_ROW
+from gateway.points.quality import Quality
+from gateway.points.table import PointTable
+from gateway.siteplan import SitePlan
+
+SWEEP_S: Final = 0.05
+RING_CHANGES: Final = 500_000
+"""Changes that the core keeps for readers that fall behind or restart: 12 MB."""
+_COUNTERS_S: Final = 1.0
+_DRIVER_RETRY_S: Final = (0.5, 1.0, 2.0, 5.0)
+_LOCK_WAIT_S: Final = 5.0
+
+
+def next_epoch(state_dir: Path) -> int:
+    """The number of this core's life, one above the last; kept on disk so that it never repeats."""
+    path = state_dir / "run" / "epoch"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        epoch = int(path.read_text()) + 1
+    except (FileNotFoundError, ValueError):
+        epoch = int(time.time()) % (1 << 23)
+    fresh = path.with_suffix(".new")
+    with fresh.open("w") as file:
+        file.write(str(epoch))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    return epoch
+
+
+class _DriverPort:
+    """The core as one driver sees it."""
+
+    def __init__(self, core: Core, log: Log) -> None:
+        self._core = core
+        self.log = log
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    def publish(self, rows: Rows, values: Values, qualities: Qualities, times_ns: Times | int) -> None:
+        self._core.publish(rows, values, qualities, times_ns)
+
+    def degrade(self, rows: Rows, flags: int) -> None:
+        self._core.spread(self._core.table.degrade(rows, flags))
+
+    def state(self, device: str, state: DeviceState, text: str = "") -> None:
+        self._core.device_state(device, state, text)
+
+
+class Core:
+    """One site's table, drivers, broker and feed on one loop."""
+
+    def __init__(self, plan: SitePlan, log: Log) -> None:
+        self.plan, self.log = plan, log
+        self.table = PointTable(plan.catalogue)
+        ring = ChangeRing(next_epoch(plan.state_dir), RING_CHANGES)
+        self.hub = FeedHub(plan.name, self.table, ring, self, log.bind(part="feed"))
+        self.audit = AuditLog(plan.state_dir / "audit", log.bind(part="audit"))
+        local_row, remote_when = plan.local_remote or (NO_ROW, 0.0)
+        authority = Authority(rights=rights_by_master(plan.rights), local_row=local_row, remote_when=remote_when)
+        self.broker = CommandBroker(
+            plan.catalogue, self.table, authority, self.write_field, self.spread, self.audit, log.bind(part="broker")
+        )
+        self._calculated = CalculatedPoints(plan.calculated, len(plan.catalogue)) if plan.calculated else None
+        self._drivers: list[FieldDriver | None] = [None] * len(plan.drivers)
+        self._driver_of: NDArray[np.int16] = np.full(len(plan.catalogue), -1, np.int16)
+        for index, (_, driver_plan) in enumerate(plan.drivers):
+            self._driver_of[driver_plan.rows] = index
+        self._states: dict[str, DeviceState] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Open the feed, start the drivers. Raises `OSError` when the state directory cannot be used."""
+        self.audit.start()
+        await self.hub.start(socket_path(self.plan.state_dir))
+        self._tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(self._count())]
+        for index, (driver_name, _) in enumerate(self.plan.drivers):
+            self._tasks.append(asyncio.create_task(self._keep_driver(index, driver_name)))
+
+    async def stop(self) -> None:
+        """Stop the drivers, answer what is in flight, send the last changes, close."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.broker.stop()
+        await self.hub.stop()
+        self.audit.stop()
+
+    def publish(self, rows: Rows, values: Values, qualities: Qualities, times_ns: Times | int) -> None:
+        """One batch of updates into the table, what changed to the feed and to the calculated points."""
+        self.spread(self.table.publish(rows, values, qualities, times_ns, time.monotonic_ns()))
+
+    def spread(self, batch: Changes) -> None:
+        """Hand changes of the table on."""
+        if not len(batch):
+            return
+        self.hub.append(batch)
+        if self._calculated is not None:
+            table = self.table
+            new = self._calculated.update(batch["row"], table, table.held)
+            if len(new):
+                now_ns = time.monotonic_ns()
+                self.hub.append(table.publish(new.rows, new.values, new.qualities, new.times_ns, now_ns))
+
+    def device_state(self, device: str, state: DeviceState, text: str) -> None:
+        """Log a device's change of state and show it as its system point."""
+        if self._states.get(device) is state:
+            return
+        self._states[device] = state
+        tell = self.log.warning if state is DeviceState.LOST else self.log.info
+        tell(f"device {state}", device=device, **({"cause": text} if text else {}))
+        self.set_system(f"system/device/{device}/online", float(state is DeviceState.ONLINE))
+
+    def set_system(self, name: str, value: float) -> None:
+        """Set one system point by name; nothing when the site has no such point."""
+        row = self.plan.catalogue.rows.get(name)
+        if row is not None:
+            rows = np.array([row], np.uint32)
+            self.publish(rows, np.array([value]), np.zeros(1, np.uint32), time.time_ns())
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self.spread(self.table.sweep(time.monotonic_ns()))
+
+    async def _count(self) -> None:
+        """Errors of each device as a system point."""
+        while True:
+            await asyncio.sleep(_COUNTERS_S)
+            for driver in self._drivers:
+                if driver is not None:
+                    for device, counters in driver.counters().items():
+                        self.set_system(f"system/device/{device}/errors", float(counters.get("errors", 0)))
+
+    async def _keep_driver(self, index: int, driver_name: str) -> None:
+        """Run a driver for ever. It is not to end; if a fault ends it, its points say so and it starts anew."""
+        _, driver_plan = self.plan.drivers[index]
+        log = self.log.bind(driver=driver_name, devices=",".join(driver_plan.devices[:4]))
+        make: Callable[[Any, Any], FieldDriver] = registry.load(registry.field(driver_name).driver)
+        for attempt in range(1 << 60):
+            driver = make(driver_plan, _DriverPort(self, log))
+            self._drivers[index] = driver
+            task = asyncio.create_task(driver.run())
+            try:
+                await asyncio.wait({task})
+            finally:
+                task.cancel()
+            fault = None if task.cancelled() else task.exception()
+            trace = "".join(traceback.format_exception(fault)) if fault is not None else ""
+            log.error("driver ended", cause=f"{type(fault).__name__}: {fault}", trace=trace)
+            self.spread(self.table.degrade(driver_plan.rows, Quality.COMM_LOST))
+            for device in driver_plan.devices:
+                self.device_state(device, DeviceState.LOST, "the driver failed and is started anew")
+            await asyncio.sleep(_DRIVER_RETRY_S[min(attempt, len(_DRIVER_RETRY_S) - 1)])
+
+    async def write_field(self, write: Write) -> None:
+        """Write through the driver of the point; see `FieldDriver.write`."""
+        index = int(self._driver_of[write.row])
+        driver = self._drivers[index] if index >= 0 else None
+        if driver is None:
+            raise WriteLost("the point has no device that is running")
+        await driver.write(write)
+
+    def submit(self, server: str, command: Command, on_outcome: OnOutcome) -> None:
+        """A command from a reader of the feed, who may speak for its own server only."""
+        if command.origin.server != server:
+            text = f"{server or 'a reader without a server'} may not speak for {command.origin.server}"
+            self.log.error("command refused", origin=str(command.origin), reason=text)
+            on_outcome(Outcome(id=command.id, stage=Stage.REFUSED, reason=Reason.NOT_AUTHORISED, text=text))
+            return
+        self.broker.submit(command, on_outcome)
+
+    def publish_system(self, server: str, batch: Changes) -> None:
+        """System points from a worker: only rows below ``system/master/<server>/`` are taken."""
+        names = self.plan.catalogue.names
+        own = [names[row].startswith(f"system/master/{server}/") for row in batch["row"].tolist()]
+        batch = batch[np.array(own, np.bool_)]
+        self.publish(batch["row"], batch["value"], batch["quality"], batch["time_ns"])
+
+
+@contextlib.contextmanager
+def _alone(state_dir: Path) -> Any:
+    """Hold the core's lock: the core before this one may need a moment to end."""
+    (state_dir / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (state_dir / "run" / "core.lock").open("w") as lock:
+        end = time.monotonic() + _LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise SystemExit("another core still runs on this state directory") from None
+                time.sleep(0.05)
+        yield
+
+
+async def core_main(plan: SitePlan, child: Child) -> None:
+    """The core process from start to orderly end."""
+    log = get_log(process="core")
+    with _alone(plan.state_dir):
+        core = Core(plan, log)
+        await core.start()
+        child.ready()
+        await child.stopping.wait()
+        await core.stop()

@@ -1,0 +1,56 @@
+"""Entry of every process that the supervisor starts: ``python -m gateway.process ROLE ...``."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import sys
+from pathlib import Path
+
+from gateway.child import read_plan, run_child
+from gateway.log import setup
+
+
+def _core() -> None:
+    from gateway.core import core_main  # noqa: PLC0415 - a process loads only what its role needs
+    from gateway.siteplan import SitePlan  # noqa: PLC0415
+
+    plan: SitePlan = read_plan()
+    setup("core", plan.log_level)
+    gc.freeze()
+    run_child("core", lambda child: core_main(plan, child))
+
+
+def _worker() -> None:
+    from gateway.processplans import WorkerPlan  # noqa: PLC0415
+    from gateway.worker import worker_main  # noqa: PLC0415
+
+    plan: WorkerPlan = read_plan()
+    title = f"{plan.server.protocol} {plan.server.name}"
+    setup(title, plan.log_level)
+    gc.freeze()
+    run_child(title, lambda child: worker_main(plan, child))
+
+
+def _compile(site: str, state_dir: str) -> None:
+    """Load and check the site; write the plans of all processes to standard output as one pickle."""
+    from gateway.config import load_site, render  # noqa: PLC0415
+    from gateway.contracts.places import ConfigError, Report  # noqa: PLC0415
+    from gateway.processplans import process_plans  # noqa: PLC0415
+
+    try:
+        plan = load_site(Path(site))
+    except ConfigError as error:
+        sys.stderr.write(render(error.report) + "\n")
+        raise SystemExit(1) from None
+    if plan.warnings:
+        sys.stderr.write(render(Report(plan.warnings)) + "\n")
+    with os.fdopen(os.dup(1), "wb") as out:
+        pickle.dump(process_plans(plan, Path(state_dir) if state_dir else None), out, pickle.HIGHEST_PROTOCOL)
+
+
+_ROLES = {"core": _core, "worker": _worker, "compile": _compile}
+
+if __name__ == "__main__":
+    _ROLES[sys.argv[1]](*sys.argv[2:])

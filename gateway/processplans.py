@@ -1,0 +1,46 @@
+"""A site's plan, cut into what each process needs."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gateway.child import ProcessPlans
+from gateway.points.model import PointCatalogue
+from gateway.siteplan import ServerEntry, SitePlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerPlan:
+    """What one server process needs."""
+
+    site: str
+    state_dir: Path
+    log_level: str
+    catalogue: PointCatalogue
+    server: ServerEntry
+
+
+def process_plans(plan: SitePlan, state_dir: Path | None) -> ProcessPlans:
+    """Cut the plan; `state_dir` overrides the site's own."""
+    if state_dir is not None:
+        plan = replace(plan, state_dir=state_dir.absolute())
+    core = replace(plan, servers=[replace(server, plan=None) for server in plan.servers])
+    processes = {"core": ("core", pickle.dumps(core, pickle.HIGHEST_PROTOCOL))}
+    for server in plan.servers:
+        worker = WorkerPlan(
+            site=plan.name,
+            state_dir=plan.state_dir,
+            log_level=plan.log_level,
+            catalogue=plan.catalogue,
+            server=server,
+        )
+        title = f"{server.protocol} {server.name}"
+        processes[title] = ("worker", pickle.dumps(worker, pickle.HIGHEST_PROTOCOL))
+    return ProcessPlans(
+        site=plan.name,
+        state_dir=str(plan.state_dir),
+        processes=processes,
+        listens=tuple(f"{server.protocol} {server.listen}" for server in plan.servers),
+    )

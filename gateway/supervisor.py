@@ -1,0 +1,267 @@
+"""Starts the core and one process per server, restarts what dies, stops all in order.
+
+The supervisor itself loads neither numpy nor the configuration: a child compiles the site, and the supervisor hands
+the pickled plans on unread. What is this small does not fail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import pickle
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from setproctitle import setproctitle
+
+import gateway
+from gateway.child import PLAN_FD, READY, STATUS_FD, ProcessPlans
+from gateway.log import get_log, setup
+from gateway.systemd import notify, watchdog_s
+
+if TYPE_CHECKING:
+    from gateway.contracts.log import Log
+
+_RESTART_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_HEALTHY_S: Final = 30.0
+"""A process that ran this long starts its restarts anew at the shortest wait."""
+_SILENT_S: Final = 10.0
+"""A process whose loop gave no heartbeat for this long is killed and started again."""
+_STARTING_S: Final = 60.0
+_STOP_WORKERS_S: Final = 2.0
+_STOP_CORE_S: Final = 2.0
+_TICK_S: Final = 0.2
+
+
+class StateDirBusyError(Exception):
+    """Another gateway uses this state directory. The text says which."""
+
+
+def child_environment() -> dict[str, str]:
+    """The environment of every child: the same gateway, and no threads in numpy's algebra."""
+    root = str(Path(gateway.__file__).parent.parent)
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
+    return os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+def child_command(module: str, *arguments: str) -> list[str]:
+    """Command line of a child: this interpreter, without the working directory on its path."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+@contextlib.contextmanager
+def sole_user(state_dir: Path) -> Iterator[None]:
+    """Hold the state directory; raises `StateDirBusyError` when another gateway does."""
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = state_dir / "gateway.lock"
+    with path.open("a+") as lock:
+        path.chmod(0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            lock.seek(0)
+            pid = lock.read().strip() or "unknown"
+            raise StateDirBusyError(f"{state_dir} is in use by another gateway (process {pid})") from None
+        lock.seek(0)
+        lock.truncate()
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+class _Process:
+    """One child: its plan, its present life, its past failures."""
+
+    def __init__(self, title: str, role: str, plan: bytes, log: Log) -> None:
+        self.title, self._role, self._log = title, role, log.bind(child=title)
+        self._plan = os.memfd_create(f"gridgate-{role}")
+        with os.fdopen(os.dup(self._plan), "wb") as file:
+            file.write(plan)
+        self.popen: subprocess.Popen[bytes] | None = None
+        self.status: int = -1
+        self.ready = False
+        self._started = self._heard = 0.0
+        self._failures = 0
+        self._next_start = 0.0
+
+    def start(self, now: float) -> None:
+        self.status, child_status = os.pipe()
+        os.set_blocking(self.status, False)
+        environment = child_environment() | {PLAN_FD: str(self._plan), STATUS_FD: str(child_status)}
+        self.popen = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            child_command("gateway.process", self._role),
+            stdin=subprocess.PIPE,
+            pass_fds=(self._plan, child_status),
+            env=environment,
+        )
+        os.close(child_status)
+        self.ready = False
+        self._started = self._heard = now
+
+    def hear(self, now: float) -> bool:
+        """Read heartbeats; True when the process says for the first time that it is ready."""
+        with contextlib.suppress(BlockingIOError):
+            words = os.read(self.status, 4096)
+            self._heard = now
+            if READY in words and not self.ready:
+                self.ready = True
+                return True
+        return False
+
+    def due(self, now: float) -> bool:
+        return self.popen is None and now >= self._next_start
+
+    def hung(self, now: float) -> bool:
+        limit = _SILENT_S if self.ready else _STARTING_S
+        return self.popen is not None and now - self._heard > limit
+
+    def reap(self, now: float) -> int | None:
+        """Its exit code when it has ended; it is then to be started again after a wait."""
+        if self.popen is None or (code := self.popen.poll()) is None:
+            return None
+        if self.popen.stdin is not None:
+            self.popen.stdin.close()
+        os.close(self.status)
+        self._failures = 0 if now - self._started > _HEALTHY_S else self._failures + 1
+        self._next_start = now + _RESTART_S[min(max(self._failures, 1), len(_RESTART_S)) - 1]
+        self.popen, self.status, self.ready = None, -1, False
+        return code
+
+    def signal(self, number: int) -> None:
+        if self.popen is not None:
+            self.popen.send_signal(number)
+
+
+class Supervisor:
+    """Keeps the processes of one site alive."""
+
+    def __init__(self, plans: ProcessPlans, log: Log) -> None:
+        self._plans, self._log = plans, log
+        self._processes = [_Process(title, role, plan, log) for title, (role, plan) in plans.processes.items()]
+        self._selector = selectors.DefaultSelector()
+        self._stopping = False
+        self._announced = False
+        self._dog_s = watchdog_s()
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT; then stops the workers, then the core, within 5 s."""
+        wake, woken = socket.socketpair()
+        with wake, woken:
+            woken.setblocking(False)
+            wake.setblocking(False)
+            signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: self._stop())
+            signal.signal(signal.SIGCHLD, lambda *_: None)
+            self._selector.register(wake, selectors.EVENT_READ)
+            try:
+                while not self._stopping:
+                    self._step(wake)
+            finally:
+                self._shut_down()
+                signal.set_wakeup_fd(-1)
+
+    def _stop(self) -> None:
+        self._stopping = True
+
+    def _step(self, wake: socket.socket) -> None:
+        now = time.monotonic()
+        for process in self._processes:
+            if process.due(now):
+                process.start(now)
+                self._selector.register(process.status, selectors.EVENT_READ, process)
+        for key, _ in self._selector.select(_TICK_S):
+            if isinstance(key.data, _Process):
+                if key.data.hear(time.monotonic()):
+                    self._check_ready()
+            else:
+                with contextlib.suppress(BlockingIOError):
+                    wake.recv(4096)
+        self._look_after()
+        if self._dog_s is not None:
+            notify("WATCHDOG=1")
+
+    def _check_ready(self) -> None:
+        if not self._announced and all(process.ready for process in self._processes):
+            self._announced = True
+            self._log.info("gateway serves", site=self._plans.site, listens="; ".join(self._plans.listens))
+            notify("READY=1")
+
+    def _look_after(self) -> None:
+        now = time.monotonic()
+        for process in self._processes:
+            if process.hung(now):
+                self._log.error("process hangs: killed", child=process.title)
+                process.signal(signal.SIGKILL)
+            status = process.status
+            code = process.reap(now)
+            if code is not None:
+                self._selector.unregister(status)
+                if not self._stopping:
+                    self._log.error("process ended: it is started again", child=process.title, cause=_how(code))
+
+    def _shut_down(self) -> None:
+        notify("STOPPING=1")
+        self._log.info("gateway stops")
+        self._end(self._processes[1:], _STOP_WORKERS_S)
+        self._end(self._processes[:1], _STOP_CORE_S)
+        self._log.info("gateway stopped")
+
+    def _end(self, processes: list[_Process], wait_s: float) -> None:
+        for process in processes:
+            process.signal(signal.SIGTERM)
+        end = time.monotonic() + wait_s
+        for process in processes:
+            if process.popen is None:
+                continue
+            try:
+                process.popen.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                self._log.error("process did not stop: killed", child=process.title)
+                process.signal(signal.SIGKILL)
+                process.popen.wait()
+            process.reap(time.monotonic())
+
+
+def _how(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def compile_site(site: Path, state_dir: Path | None) -> ProcessPlans:
+    """Check and compile the site in a process that gives its memory back. Raises `SystemExit(1)` when it is wrong."""
+    result = subprocess.run(  # noqa: S603 - our own interpreter and module
+        child_command("gateway.process", "compile", str(site), str(state_dir or "")),
+        stdout=subprocess.PIPE,
+        env=child_environment(),
+        check=False,
+    )
+    if result.returncode:
+        raise SystemExit(1)
+    plans: ProcessPlans = pickle.loads(result.stdout)  # noqa: S301 - from our own child
+    return plans
+
+
+def run_site(site: Path, state_dir: Path | None) -> int:
+    """`gridgate run`: serve the site in the foreground until told to stop. Returns the exit code."""
+    plans = compile_site(site, state_dir)
+    setproctitle(f"gridgate supervisor {plans.site}")
+    setup("supervisor")
+    log = get_log(process="supervisor")
+    try:
+        with sole_user(Path(plans.state_dir)):
+            Supervisor(plans, log).run()
+    except StateDirBusyError as error:
+        log.error("gateway does not start", cause=str(error))
+        return 1
+    return 0

@@ -1,0 +1,92 @@
+"""One server in a process of its own: the feed on one side, a protocol package on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gateway import registry
+from gateway.child import Child
+from gateway.contracts.command import CommandPort
+from gateway.contracts.log import Log
+from gateway.contracts.server import OutputServer, TableView
+from gateway.feed.address import socket_path
+from gateway.feed.client import FeedClient
+from gateway.log import get_log
+from gateway.points.change import Changes, Rows, Values, changes
+from gateway.points.model import PointCatalogue
+from gateway.processplans import WorkerPlan
+
+
+class _Port:
+    """The worker as its server sees it."""
+
+    def __init__(self, client: FeedClient, catalogue: PointCatalogue, log: Log) -> None:
+        self._client = client
+        self.catalogue, self.log = catalogue, log
+        self.table: TableView = client.mirror
+        self.commands: CommandPort = client
+
+    def confirm(self, master: str, seq: int) -> None:
+        self._client.confirm(master, seq)
+
+    def publish(self, rows: Rows, values: Values) -> None:
+        times = np.full(len(rows), time.time_ns(), np.int64)
+        self._client.publish(changes(rows, values, np.zeros(len(rows), np.uint32), times))
+
+
+class Worker:
+    """Feeds one `OutputServer`."""
+
+    def __init__(self, plan: WorkerPlan, log: Log) -> None:
+        entry = plan.server
+        name = f"{entry.protocol} {entry.name}"
+        size = len(plan.catalogue)
+        self.client = FeedClient(socket_path(plan.state_dir), name, entry.name, size, self, log.bind(part="feed"))
+        make: Callable[[Any, Any], OutputServer] = registry.load(registry.grid(entry.protocol).server)
+        self.server = make(entry.plan, _Port(self.client, plan.catalogue, log))
+        self._primed = asyncio.Event()
+
+    def feed_confirmed(self, confirmed: dict[str, int]) -> None:
+        self.server.resume(confirmed)
+
+    def feed_changes(self, batch: Changes, seq: int) -> None:
+        self.server.changes(batch, seq)
+
+    def feed_ready(self) -> None:
+        self._primed.set()
+
+    async def run(self, child: Child) -> None:
+        """Serve until told to stop. Raises `OSError` when the listen address cannot be had."""
+        feed = asyncio.create_task(self.client.run())
+        stopping = asyncio.create_task(child.stopping.wait())
+        primed = asyncio.create_task(self._primed.wait())
+        try:
+            await asyncio.wait({primed, stopping, feed}, return_when=asyncio.FIRST_COMPLETED)
+            if primed.done():
+                await self.server.start()
+                child.ready()
+                await asyncio.wait({stopping, feed}, return_when=asyncio.FIRST_COMPLETED)
+                await self.server.stop()
+            if feed.done():
+                feed.result()
+        finally:
+            for task in (feed, stopping, primed):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+
+async def worker_main(plan: WorkerPlan, child: Child) -> None:
+    """A worker process from start to orderly end."""
+    log = get_log(process=f"{plan.server.protocol} {plan.server.name}")
+    try:
+        await Worker(plan, log).run(child)
+    except OSError as error:
+        log.error("server cannot start", cause=str(error))
+        raise SystemExit(1) from None
