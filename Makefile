@@ -17,7 +17,7 @@ PACKED := $(shell find gateway protocols config pointmaps -type f -not -name '*.
 .PHONY: run test lint bench clean python
 
 run: $(RUN_VENV)/installed
-	$(RUN_VENV)/bin/gridgate demo $(ARGS)
+	$(RUN_VENV)/bin/gridgate demo config/demo/site.yaml $(ARGS)
 
 test: lint
 	$(TEST_VENV)/bin/pytest $(PYTEST_ARGS)

@@ -28,6 +28,7 @@ from gateway.config import load_site
 from gateway.contracts import ConfigError, DriverPlan, FieldSimulator
 from gateway.demo.orders import LineSplitter, OrderError, parse
 from gateway.demo.site import SimulatedPlan, SimulatedSite
+from gateway.demo.welcome import welcome
 
 TICK_S: Final = 0.03
 LONGEST_STEP_S: Final = 1.0
@@ -44,11 +45,18 @@ def build_simulator(driver: str, plan: DriverPlan) -> FieldSimulator:
 
 
 async def run_simulator(
-    plan: SimulatedPlan, *, seed: int = 1, speed: float = 1.0, lifeline: bool = False, orders: bool = True
+    plan: SimulatedPlan,
+    *,
+    seed: int = 1,
+    speed: float = 1.0,
+    lifeline: bool = False,
+    orders: bool = True,
+    greeting: str = "",
 ) -> None:
     """Play all devices of the site until SIGTERM or SIGINT, or until standard input ends if `lifeline`.
 
-    `speed` is plant seconds per second. Raises `OSError` when an address is taken.
+    `speed` is plant seconds per second; `greeting` is printed once all devices are on the network.
+    Raises `OSError` when an address is taken.
     """
     site = SimulatedSite(plan, build_simulator, seed=seed)
     stopping = asyncio.Event()
@@ -58,6 +66,7 @@ async def run_simulator(
     lines: asyncio.Queue[str] = asyncio.Queue()
     try:
         await site.start()
+        _say(greeting)
         _say(f"simulating {', '.join(site.devices)}")
         if orders or lifeline:
             _read_orders(loop, lines.put_nowait, stopping.set if lifeline else None)
@@ -144,19 +153,32 @@ def _speed(text: str) -> float:
     return value
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gateway.demo.runner", description="Play the devices of a site.")
     parser.add_argument("site", type=Path, help="site.yaml")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same hours")
     parser.add_argument("--speed", type=_speed, default=1.0, help="plant seconds per second")
     parser.add_argument("--lifeline", action="store_true", help="stop when standard input ends")
-    chosen = parser.parse_args(arguments)
+    parser.add_argument("--welcome", action="store_true", help="print where to connect and what to try")
+    parser.add_argument("--state-dir", type=Path, help="the gateway's, to be named in the commands of --welcome")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    chosen = _parser().parse_args(arguments)
     setproctitle("gridgate simulator")
     try:
         plan = load_site(chosen.site)
         asyncio.run(
-            run_simulator(plan, seed=chosen.seed, speed=chosen.speed, lifeline=chosen.lifeline, orders=_wants_orders())
+            run_simulator(
+                plan,
+                seed=chosen.seed,
+                speed=chosen.speed,
+                lifeline=chosen.lifeline,
+                orders=_wants_orders(),
+                greeting=welcome(plan, chosen.state_dir) if chosen.welcome else "",
+            )
         )
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")

@@ -1,0 +1,51 @@
+"""Run measurements: ``python -m bench [names...]`` prints one JSON object a line."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Iterable
+from typing import Final
+
+from bench.result import Result
+
+MEASUREMENTS: Final = {
+    "publish_feed": "a batch of 1,000 changes into the table and to 6 workers",
+    "modbus_poll": "CPU per read of 125 registers, beside plain pymodbus",
+    "points_100k": "100,000 points at 1 s: CPU and memory of all processes",
+    "field_to_104": "a change in a device to its frame on the wire, beyond the poll",
+    "command_latency": "a command frame in to the Modbus write out, under 10,000 changes/s",
+    "start_10k": "start to a complete interrogation of 10,000 points",
+}
+"""Each is the module ``bench.<name>`` with a function ``measure() -> Iterable[Result]``."""
+
+
+def measure(name: str) -> Iterable[Result]:
+    """Run one measurement; `ImportError` when its module is missing."""
+    results: Iterable[Result] = importlib.import_module(f"bench.{name}").measure()
+    return results
+
+
+def main() -> int:
+    """The command line. Exit status 1 when a measurement could not be made; a budget not met is only reported."""
+    parser = argparse.ArgumentParser(prog="bench", description="Measure; one JSON object a line.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MEASUREMENTS))
+    names = parser.parse_args().names or list(MEASUREMENTS)
+    unknown = [name for name in names if name not in MEASUREMENTS]
+    if unknown:
+        parser.error(f"no measurement {', '.join(unknown)}; there are: {', '.join(MEASUREMENTS)}")
+    failed = 0
+    for name in names:
+        print(f"# {name}: {MEASUREMENTS[name]}", file=sys.stderr, flush=True)
+        try:
+            for result in measure(name):
+                print(result.line(), flush=True)
+        except (ImportError, OSError, TimeoutError, RuntimeError) as error:
+            failed += 1
+            print(f"# {name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""What `gridgate demo` tells a person who has never seen it: where to connect, what to try, how to stop."""
+
+from __future__ import annotations
+
+import csv
+import math
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from gateway.siteplan import ServerEntry, SitePlan
+
+SHOWN: Final = (
+    ("M_ME_TF_1", 4),
+    ("M_SP_TB_1", 1),
+    ("M_DP_TB_1", 1),
+    ("C_SC_NA_1", 1),
+    ("C_SE_NC_1", 1),
+)
+"""Of these type identifications so many points are shown; the map holds the rest."""
+
+C104_MASTER: Final = """\
+      import c104, time
+      client = c104.Client()
+      link = client.add_connection(ip="{host}", port={port}, init=c104.Init.INTERROGATION)
+      station = link.add_station(common_address={ca})
+      setpoint = station.add_point(io_address={ioa}, type=c104.Type.C_SE_NC_1)
+      client.start()
+      while not link.is_connected:
+          time.sleep(0.1)
+      setpoint.value = {value}
+      print("confirmed:", setpoint.transmit(cause=c104.Cot.ACTIVATION))
+"""
+
+Row = Mapping[str, str]
+
+
+def welcome(plan: SitePlan, state_dir: Path | None = None) -> str:
+    """The text for this site; `state_dir` as given on the command line. Raises `OSError` for a file that is gone."""
+    maps = _maps(plan.path)
+    parts = [
+        f"GridGate demo: site {plan.name}",
+        f"  simulated devices  {', '.join(plan.device_drivers)}",
+        "",
+        "Connect to",
+        *(line for server in plan.servers for line in _server(plan, server, maps.get(server.name, []))),
+        "",
+        "Try, in another terminal",
+        *_tries(plan, state_dir, maps),
+        "",
+        "Stop with Ctrl-C.",
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def _maps(site: Path) -> dict[str, list[Row]]:
+    """Rows of the map of the first master of each server."""
+    described: Any = yaml.safe_load(site.read_text(encoding="utf-8-sig"))
+    return {
+        str(server["name"]): _rows(site.parent / server["masters"][0]["map"])
+        for server in described.get("servers") or []
+        if server.get("masters")
+    }
+
+
+def _rows(path: Path) -> list[Row]:
+    lines = [
+        line
+        for line in path.read_text(encoding="utf-8-sig").splitlines()
+        if line.strip(",; \t") and not line.startswith("#")
+    ]
+    delimiter = ";" if lines and ";" in lines[0] else ","
+    return list(csv.DictReader(lines, delimiter=delimiter))
+
+
+def _server(plan: SitePlan, server: ServerEntry, rows: list[Row]) -> Iterator[str]:
+    addresses = ", ".join(dict.fromkeys(row["ca"] for row in rows if row.get("ca")))
+    common = f", common address {addresses}" if addresses else ""
+    yield f"  {server.protocol:<8} {server.listen}{common}, as master {' or '.join(server.masters)}"
+    for row in _examples(rows):
+        known = plan.catalogue.rows.get(row["point"])
+        unit = plan.catalogue.units[known] if known is not None else ""
+        yield f"    ioa {row['ioa']:>6}  {row['type']:<10} {row['point']}{f' [{unit}]' if unit else ''}"
+    shown = len(_examples(rows))
+    if rows and len(rows) > shown:
+        yield f"    and {len(rows) - shown} more"
+
+
+def _examples(rows: list[Row]) -> list[Row]:
+    with_address = [row for row in rows if row.get("ioa") and row.get("type")]
+    return [row for kind, most in SHOWN for row in [row for row in with_address if row["type"] == kind][:most]]
+
+
+def _tries(plan: SitePlan, state_dir: Path | None, maps: dict[str, list[Row]]) -> Iterator[str]:
+    site = shlex.quote(str(_short(plan.path)))
+    where = f" --state-dir {shlex.quote(str(_short(state_dir.absolute())))}" if state_dir is not None else ""
+    yield f"  gridgate points {site}{where} --watch"
+    yield "      live values, quality and age"
+    setpoints = [row for rows in maps.values() for row in rows if row.get("type") == "C_SE_NC_1"]
+    if not setpoints:
+        return
+    point = setpoints[0]["point"]
+    value = _example_value(plan, point)
+    yield f"  gridgate command {site}{where} {point} {value:g}"
+    yield "      a set-point through the gateway: watch the power follow"
+    for server in plan.servers:
+        if setpoints[0] in maps.get(server.name, []):
+            yield "  the same from a master of IEC 60870-5-104 (pip install c104), in python:"
+            host, _, port = server.listen.rpartition(":")
+            yield C104_MASTER.format(
+                host=host, port=port, ca=setpoints[0]["ca"], ioa=setpoints[0]["ioa"], value=value
+            ).rstrip()
+
+
+def _example_value(plan: SitePlan, point: str) -> float:
+    """Three fifths of the way up the range: something to see, and allowed."""
+    row = plan.catalogue.rows.get(point)
+    high = math.nan if row is None else float(plan.catalogue.high[row])
+    return round(0.6 * high, 1) if math.isfinite(high) else 1.0
+
+
+def _short(path: Path) -> Path:
+    """Relative to the working directory where that is shorter to type."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
