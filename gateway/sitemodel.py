@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gateway.contracts.settings import Name, PointName, Strict
+
+
+def _nothing_is_empty(value: object) -> object:
+    return [] if value is None else value
+
+
+Entries = Annotated[list[dict[str, Any]], BeforeValidator(_nothing_is_empty)]
+"""A list of mappings that are checked one by one; a key with everything below it commented out is an empty list."""
 
 
 class CalculatedSettings(Strict):
@@ -52,10 +60,10 @@ class SiteSettings(Strict):
 
     site: Name
     state_dir: Annotated[str, Field(min_length=1)] = "var"
-    devices: list[dict[str, Any]] = Field(default_factory=list)
-    calculated: list[CalculatedSettings] = Field(default_factory=list)
-    servers: list[dict[str, Any]] = Field(default_factory=list)
-    control: ControlSettings = ControlSettings()
+    devices: Entries = Field(default_factory=list)
+    calculated: Entries = Field(default_factory=list)
+    servers: Entries = Field(default_factory=list)
+    control: dict[str, Any] | None = None
     history: dict[str, Any] | None = None
     hmi: dict[str, Any] | None = None
     log: LogSettings = LogSettings()

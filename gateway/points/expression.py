@@ -29,11 +29,15 @@ MAX_EXPONENT: Final = 64.0
 
 
 class ExpressionError(ValueError):
-    """The text is not an expression. `position` counts characters from 1; 0 when it is the text as a whole."""
+    """The text is not an expression. `position` counts characters from 1; 0 when it is the text as a whole.
 
-    def __init__(self, message: str, position: int = 0) -> None:
+    `unknown` is the point name that is not known, where that is what is wrong.
+    """
+
+    def __init__(self, message: str, position: int = 0, unknown: str = "") -> None:
         super().__init__(f"{message} (at character {position})" if position else message)
         self.position = position
+        self.unknown = unknown
 
 
 def _least(*values: float) -> float:
@@ -166,7 +170,7 @@ class _Tokens:
         if first in _CALLS:
             raise ExpressionError(f"{first} is a function: {first}(...)", at + 1)
         run = run.rstrip("/-.[")
-        raise ExpressionError(f"no point is called {run}{nearest(run, near_names(run, self._known))}", at + 1)
+        raise ExpressionError(f"no point is called {run}{nearest(run, near_names(run, self._known))}", at + 1, run)
 
 
 def near_names(name: str, known: Mapping[str, int], most: int = 400) -> list[str]:

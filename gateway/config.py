@@ -1,0 +1,310 @@
+"""site.yaml and its point maps: checked as a whole, compiled to a `SitePlan`.
+
+`load_site` reports every problem at once, each with its file and line (YAML) or file, row and column (CSV). The
+format is described in ``config/README.md``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from gateway import registry
+from gateway.contracts import ConfigError, FieldSettings, Place, Problem, Report
+from gateway.contracts.settings import DeviceSource
+from gateway.points.calculated import CalculatedPoint, order
+from gateway.points.expression import Expression, ExpressionError
+from gateway.points.model import KIND_BY_WORD, NO_ROW, Kind, PointCatalogue
+from gateway.sitemaps import FLOAT_COLUMNS, MapReader, check_limits
+from gateway.sitemodel import CalculatedSettings, ControlSettings, LocalRemoteSettings, SiteSettings
+from gateway.siteplan import DeviceSystemRows, MasterSystemRows, ServerEntry, SitePlan
+from gateway.sitepoints import SYSTEM, SitePoints
+from gateway.sitesection import Section
+from gateway.siteservers import CheckedServer, check_servers, compile_servers, protocol_words, unique_names
+from gateway.substitution import substitute
+from gateway.yamlfile import read_yaml
+
+_STATES: Final = {Kind.BINARY: (0.0, 1.0), Kind.DOUBLE: (0.0, 1.0, 2.0, 3.0)}
+_NOT_RUN: Final = {
+    "interlocks": "interlocks are not run by this version: a site that relies on them must not start without them",
+    "droop": "frequency droop is not run by this version: a site that relies on it must not start without it",
+}
+_NOT_SERVED: Final = {
+    "history": "no history is recorded by this version: this section has no effect",
+    "hmi": "no HMI is served by this version: this section has no effect",
+}
+
+
+def load_site(path: Path) -> SitePlan:
+    """The compiled site. Raises `ConfigError` with every problem; warnings alone go to `SitePlan.warnings`."""
+    report = Report()
+    plan = _Loader(Path(path), report).load()
+    report.problems = list(dict.fromkeys(report.problems))
+    if plan is None or report.errors:
+        raise ConfigError(report)
+    plan.warnings = report.warnings
+    return plan
+
+
+@dataclass(slots=True)
+class _Calculated:
+    """A calculated point that has its row; its expression is compiled once all points are known."""
+
+    row: int
+    settings: CalculatedSettings
+    place: Place
+
+
+class _Loader:
+    """One loading: goes on after every problem as far as the rest still makes sense."""
+
+    def __init__(self, path: Path, report: Report) -> None:
+        self._path = path
+        self._report = report
+        self._points = SitePoints(report)
+        self._maps = MapReader(report)
+        self._drivers: dict[str, tuple[FieldSettings, list[DeviceSource]]] = {}
+        self._device_names: list[tuple[str, Place]] = []
+
+    def load(self) -> SitePlan | None:
+        document = read_yaml(self._path, self._report)
+        if document is None:
+            return None
+        substitute(document, os.environ, self._report)
+        top = Section(document)
+        site = top.validate(SiteSettings, self._report)
+        if not isinstance(document.data, dict):
+            return None
+        return self._compile(site or SiteSettings.model_construct(site=""), top)
+
+    def _compile(self, site: SiteSettings, top: Section) -> SitePlan:
+        report, points = self._report, self._points
+        if not top.value.get("devices"):
+            report.warning(top.place, "the site has no devices")
+        for section in top.entries("devices"):
+            self._device(section)
+        unique_names(self._device_names, "device", report)
+        calculated = [made for section in top.entries("calculated") if (made := self._calculated(section))]
+        servers = check_servers(top, report)
+        device_system = self._device_system()
+        master_system = self._master_system(servers)
+        catalogue = points.catalogue()
+        compiled = compile_servers(servers, points, catalogue, self._maps, report)
+        return SitePlan(
+            name=site.site,
+            path=self._path.resolve(),
+            state_dir=(self._path.parent / site.state_dir).resolve(),
+            catalogue=catalogue,
+            drivers=self._driver_plans(),
+            servers=[entry for entry, _ in compiled],
+            calculated=self._expressions(calculated),
+            local_remote=self._control(top, catalogue),
+            rights={(entry.name, master): rows for entry, rights in compiled for master, rows in rights.items()},
+            device_drivers={source.settings.name: source.settings.driver for source in self._sources()},
+            device_rows={
+                source.settings.name: np.array([row.row for row in source.rows], np.uint32)
+                for source in self._sources()
+            },
+            device_system=device_system,
+            master_system=master_system,
+            log_level=site.log.level,
+        )
+
+    def _sources(self) -> Iterator[DeviceSource]:
+        for _, sources in self._drivers.values():
+            yield from sources
+
+    def _device(self, section: Section) -> None:
+        prefix = section.value.get("prefix")
+        driver = section.word("driver", self._report)
+        protocol = None if driver is None else self._field(driver, section)
+        if driver is None or protocol is None:
+            self._points.doubt(prefix)
+            return
+        settings = section.validate(protocol.device_model, self._report)
+        folder = self._path.parent
+        named = section.value.get("map") if settings is None else settings.map
+        found = (
+            self._maps.device_map(folder / named, protocol.row_model, section.key_place("map"))
+            if isinstance(named, str)
+            else None
+        )
+        if settings is None or found is None:
+            self._points.doubt(prefix)
+            return
+        self._reserved(settings.prefix, section.key_place("prefix"))
+        self._device_names.append((settings.name, section.key_place("name")))
+        rows = self._points.add_device(settings, found, section.place)
+        sources = self._drivers.setdefault(driver, (protocol, []))[1]
+        sources.append(DeviceSource(settings, rows, section.place, section.keys))
+
+    def _field(self, driver: str, section: Section) -> FieldSettings | None:
+        try:
+            settings: FieldSettings = registry.load(registry.field(driver).settings)
+        except (registry.UnknownProtocol, ImportError) as error:
+            self._report.error(section.key_place("driver"), protocol_words(error, driver))
+            return None
+        return settings
+
+    def _reserved(self, name: str, place: Place) -> None:
+        if name.partition("/")[0] == SYSTEM:
+            self._report.error(place, f"names that begin with {SYSTEM}/ are the gateway's own")
+
+    def _driver_plans(self) -> list[tuple[str, Any]]:
+        return [
+            (name, plan)
+            for name, (settings, sources) in self._drivers.items()
+            for plan in settings.compile(sources, self._report)
+        ]
+
+    def _calculated(self, section: Section) -> _Calculated | None:
+        settings = section.validate(CalculatedSettings, self._report)
+        if settings is None:
+            self._points.doubt(section.value.get("point"))
+            return None
+        check_limits(settings, section.key_place, self._report)
+        self._reserved(settings.point, section.key_place("point"))
+        numbers = {name: value for name in FLOAT_COLUMNS if (value := getattr(settings, name, None)) is not None}
+        row = self._points.add(
+            settings.point,
+            KIND_BY_WORD[settings.kind],
+            section.key_place("point"),
+            settings.description,
+            settings.unit,
+            **numbers,
+        )
+        return None if row is None else _Calculated(row, settings, section.key_place("expr"))
+
+    def _expressions(self, calculated: list[_Calculated]) -> list[CalculatedPoint]:
+        made = [point for entry in calculated if (point := self._expression(entry)) is not None]
+        ordered, circular = order(made)
+        if circular:
+            places = {entry.row: entry.place for entry in calculated}
+            names = ", ".join(self._points.names[point.row] for point in circular)
+            self._report.error(
+                places[circular[0].row], f"these calculated points need each other's value, in a circle: {names}"
+            )
+        return ordered
+
+    def _expression(self, entry: _Calculated) -> CalculatedPoint | None:
+        try:
+            expression = Expression(entry.settings.expr, self._points.rows)
+        except ExpressionError as error:
+            if not self._points.doubtful(error.unknown):
+                self._report.error(entry.place, f"expr: {error}")
+            return None
+        if not len(expression.inputs):
+            self._report.error(entry.place, "expr: no point in it, so it would never be calculated")
+            return None
+        return CalculatedPoint(row=entry.row, kind=KIND_BY_WORD[entry.settings.kind], expression=expression)
+
+    def _system(self, name: str, kind: Kind, place: Place, description: str) -> int:
+        row = self._points.add(f"{SYSTEM}/{name}", kind, place, description)
+        return NO_ROW if row is None else row
+
+    def _device_system(self) -> dict[str, DeviceSystemRows]:
+        out = {}
+        for name, place in dict(reversed(self._device_names)).items():
+            at = f"device/{name}"
+            out[name] = DeviceSystemRows(
+                online=self._system(f"{at}/online", Kind.BINARY, place, f"Device {name} answers"),
+                errors=self._system(f"{at}/errors", Kind.COUNTER, place, f"Errors of device {name} since start"),
+            )
+        return out
+
+    def _master_system(self, servers: list[CheckedServer]) -> dict[tuple[str, str], MasterSystemRows]:
+        out: dict[tuple[str, str], MasterSystemRows] = {}
+        masters = ((server.settings.name, master.name, at) for server in servers for master, at in server.masters)
+        for server, master, section in masters:
+            if (server, master) in out:
+                continue
+            at, place = f"master/{server}/{master}", section.key_place("name")
+            out[server, master] = MasterSystemRows(
+                online=self._system(f"{at}/online", Kind.BINARY, place, f"Master {master} is connected"),
+                events_waiting=self._system(f"{at}/events_waiting", Kind.ANALOG, place, f"Events held for {master}"),
+                events_lost=self._system(f"{at}/events_lost", Kind.COUNTER, place, f"Events lost for {master}"),
+            )
+        return out
+
+    def _control(self, top: Section, catalogue: PointCatalogue) -> tuple[int, float] | None:
+        for key, message in _NOT_SERVED.items():
+            if top.value.get(key) is not None:
+                self._report.warning(top.key_place(key), message)
+        section = top.inner("control")
+        if not isinstance(top.value.get("control"), dict):
+            return None
+        for key, message in _NOT_RUN.items():
+            if section.value.get(key):
+                self._report.error(section.key_place(key), message)
+        settings = section.validate(ControlSettings, self._report)
+        chosen = None if settings is None else settings.local_remote
+        return None if chosen is None else self._local_remote(chosen, section.inner("local_remote"), catalogue)
+
+    def _local_remote(
+        self, chosen: LocalRemoteSettings, section: Section, catalogue: PointCatalogue
+    ) -> tuple[int, float] | None:
+        row = self._points.find(chosen.point, section.key_place("point"))
+        if row is None:
+            return None
+        kind = catalogue.kind(row)
+        values = _STATES.get(kind)
+        if values is None:
+            self._report.error(
+                section.key_place("point"), f"{chosen.point} is of kind {kind.word}: a binary or double was expected"
+            )
+        elif chosen.remote_when not in values:
+            known = ", ".join(f"{value:g}" for value in values)
+            self._report.error(
+                section.key_place("remote_when"),
+                f"a {kind.word} is never {chosen.remote_when:g}: expected one of {known}",
+            )
+        return row, chosen.remote_when
+
+
+def render(report: Report) -> str:
+    """One line per problem by file and line, then how many there are."""
+    problems = sorted(report.problems, key=_by_place)
+    errors, warnings = len(report.errors), len(report.warnings)
+    return "\n".join([*map(_line, problems), f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"])
+
+
+def _by_place(problem: Problem) -> tuple[str, int, str]:
+    place = problem.place
+    return place.file, place.line or 0, place.column or ""
+
+
+def _line(problem: Problem) -> str:
+    return "".join(c if c.isprintable() else "?" for c in str(problem))
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def summary(plan: SitePlan) -> str:
+    """What the site is, for a person: devices, points by kind, servers, masters."""
+    kinds = Counter(plan.catalogue.kinds.tolist())
+    by_kind = ", ".join(f"{kinds[kind]:,} {kind.word}" for kind in Kind if kinds[kind])
+    lines = [
+        f"site {plan.name}: {_count(len(plan.catalogue), 'point')} ({by_kind})",
+        f"state in {plan.state_dir}",
+    ]
+    for device, driver in plan.device_drivers.items():
+        lines.append(f"device {device}: {driver}, {_count(len(plan.device_rows[device]), 'point')}")
+    if plan.calculated:
+        lines.append(f"calculated: {_count(len(plan.calculated), 'point')}")
+    for server in plan.servers:
+        lines.append(f"server {server.name}: {server.protocol} on {server.listen}")
+        lines += [f"  master {name}: {_bindings(plan, server, name)}" for name in server.masters]
+    return "\n".join(lines)
+
+
+def _bindings(plan: SitePlan, server: ServerEntry, master: str) -> str:
+    may = len(plan.rights.get((server.name, master), ()))
+    return f"{_count(server.bindings[master], 'binding')}, " + (f"may command {may:,}" if may else "no commands")
