@@ -18,6 +18,7 @@ class Result:
     budget: float | None = None
     peer: str = ""
     peer_value: float | None = None
+    note: str = ""
 
     @property
     def met(self) -> bool | None:
@@ -32,6 +33,8 @@ class Result:
         if self.peer_value is not None:
             ratio = self.value / self.peer_value if self.peer_value else math.inf
             facts |= {"peer": self.peer, "peer_value": _short(self.peer_value), "ratio": _short(ratio)}
+        if self.note:
+            facts["note"] = self.note
         return json.dumps(facts)
 
 

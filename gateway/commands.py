@@ -294,7 +294,7 @@ class CommandBroker:
         self._audit.record(
             step=str(step),
             point=self._name(command.row),
-            value=command.value,
+            value=command.value if math.isfinite(command.value) else str(command.value),
             action=str(command.action),
             pulse=str(command.pulse),
             origin=str(command.origin),

@@ -1,7 +1,5 @@
 """The point table: what a driver publishes, what a person holds, what time does to it."""
 
-import math
-
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -22,7 +20,9 @@ def table(*max_ages: float, low: float = float("nan"), high: float = float("nan"
 
 def publish(t: PointTable, rows: list[int], values: list[float], time_ns: int = 1, now_ns: int = 0, quality: int = 0):
     n = len(rows)
-    return t.publish(np.array(rows, np.uint32), np.array(values, np.float64), np.full(n, quality, np.uint32), time_ns, now_ns)
+    return t.publish(
+        np.array(rows, np.uint32), np.array(values, np.float64), np.full(n, quality, np.uint32), time_ns, now_ns
+    )
 
 
 def test_a_change_is_24_bytes():
