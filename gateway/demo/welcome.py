@@ -41,6 +41,7 @@ Row = Mapping[str, str]
 def welcome(plan: SitePlan, state_dir: Path | None = None) -> str:
     """The text for this site; `state_dir` as given on the command line. Raises `OSError` for a file that is gone."""
     maps = _maps(plan.path)
+    device = next(reversed(plan.device_drivers), "DEVICE")
     parts = [
         f"GridGate demo: site {plan.name}",
         f"  simulated devices  {', '.join(plan.device_drivers)}",
@@ -50,6 +51,11 @@ def welcome(plan: SitePlan, state_dir: Path | None = None) -> str:
         "",
         "Try, in another terminal",
         *_tries(plan, state_dir, maps),
+        "",
+        "Type here, then Enter, to make something happen in the plant",
+        "  frequency -0.5 10      the grid frequency falls by 0.5 Hz for 10 s",
+        "  estop on  estop off    the emergency stop; a start command brings the plant back",
+        f"  unplug {device}  plug {device}    a device drops off the network, and comes back",
         "",
         "Stop with Ctrl-C.",
         "",
