@@ -1,0 +1,323 @@
+"""The shell: sockets, clocks and the worker's port around the pure sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import time
+from typing import Any, Final, cast
+
+from gateway.contracts import Action, Command, Origin, Outcome, ServerPort
+from gateway.points import Changes
+from protocols.iec104.group import Group
+from protocols.iec104.housekeeping import Housekeeping
+from protocols.iec104.plan import ServerPlan
+from protocols.iec104.session import Close, Effect, Session, Submit
+from protocols.iec104.station import Station, StationOptions
+from protocols.iec104.time56 import Zone
+from protocols.iec104.tls import server_context
+
+WRITE_BUFFER: Final = 65_536
+"""Octets that wait for a slow reader before nothing more is produced for it or read from it."""
+BACKLOG: Final = 64
+STRANGERS_LOGGED: Final = 1_000
+CLOSE_TIMEOUT_S: Final = 1.0
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Iec104Server:
+    """One listener, its masters and their links. Implements `gateway.contracts.OutputServer`."""
+
+    def __init__(self, plan: ServerPlan, port: ServerPort) -> None:
+        self.plan = plan
+        self.port = port
+        self.log = port.log.bind(server=plan.name)
+        zone = Zone(plan.time_zone)
+        options = StationOptions(
+            select_timeout_s=plan.select_timeout_s,
+            command_max_age_s=plan.command_max_age_s,
+            confirm_clock=plan.confirm_clock,
+        )
+        self.groups = {
+            master.name: Group(Station(master, port.catalogue, zone, port.table, options)) for master in plan.masters
+        }
+        self._networks = [
+            (ipaddress.ip_network(address, strict=False), self.groups[master.name])
+            for master in plan.masters
+            for address in master.addresses
+        ]
+        self.links: dict[int, Link] = {}
+        self.housekeeping = Housekeeping(plan, self.groups, port, self.log)
+        self._listener: asyncio.Server | None = None
+        self._refused: set[tuple[str, str]] = set()
+        self._all_closed = asyncio.Event()
+        self._all_closed.set()
+
+    def resume(self, confirmed: dict[str, int]) -> None:
+        """Feed sequence numbers that masters had confirmed before this process started."""
+        for name, seq in confirmed.items():
+            if name in self.groups:
+                self.groups[name].station.resume(seq)
+
+    def changes(self, batch: Changes, seq: int) -> None:
+        """Make events for every master and send what the windows allow, at once."""
+        for name, group in self.groups.items():
+            dropped = group.station.changes(batch, seq)
+            if dropped:
+                self.housekeeping.overflowed(name)
+            if group.active is not None and group.station.queue.waiting:
+                self.links[group.active.number].pump()
+        self.housekeeping.due()
+
+    async def start(self) -> None:
+        """Listen. Raises `OSError` when the address is taken or a certificate cannot be read."""
+        for group in self.groups.values():
+            group.station.begin()
+        context = server_context(self.plan.tls) if self.plan.tls else None
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(
+            lambda: Link(self), self.plan.host, self.plan.port, ssl=context, backlog=BACKLOG
+        )
+        self.housekeeping.start(loop)
+        self.log.info("listening", address=f"{self.plan.host}:{self.bound_port}", tls=context is not None)
+
+    async def stop(self) -> None:
+        """Accept nothing more, let written answers go out, close every link."""
+        if self._listener is not None:
+            self._listener.close()
+        for link in list(self.links.values()):
+            link.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._all_closed.wait(), CLOSE_TIMEOUT_S)
+        for link in list(self.links.values()):
+            link.abort()
+        await asyncio.sleep(0)
+        self.housekeeping.stop()
+        if self._listener is not None:
+            await self._listener.wait_closed()
+            self._listener = None
+
+    @property
+    def bound_port(self) -> int:
+        """The TCP port listened on; 0 before `start`."""
+        sockets = self._listener.sockets if self._listener is not None else ()
+        return int(sockets[0].getsockname()[1]) if sockets else 0
+
+    def admit(self, peer: str) -> Group | None:
+        """The master a peer address belongs to, or None for a stranger or a link too many."""
+        address = _plain(peer)
+        group = next((group for network, group in self._networks if address in network), None)
+        if group is None:
+            self._refuse(peer, "address belongs to no master")
+        elif group.full:
+            # A link that is dead but not yet known to be: find out within t1, so that the master can come back.
+            for session in group.sessions:
+                self.links[session.number].probe()
+            self._refuse(peer, f"{group.station.plan.name} already holds {group.station.plan.links} links")
+            return None
+        return group
+
+    def remember(self, session: Session, link: Link) -> None:
+        """A link is up."""
+        self.links[session.number] = link
+        self._all_closed.clear()
+
+    def forget(self, session: Session) -> None:
+        """A link is gone."""
+        del self.links[session.number]
+        if not self.links:
+            self._all_closed.set()
+
+    def admitted(self, peer: str) -> None:
+        """A link was taken: its next refusal is news again."""
+        self._refused = {(address, cause) for address, cause in self._refused if address != peer}
+
+    def _refuse(self, peer: str, cause: str) -> None:
+        if (peer, cause) not in self._refused and len(self._refused) < STRANGERS_LOGGED:
+            self._refused.add((peer, cause))
+            self.log.warning("connection refused", peer=peer, cause=cause)
+
+    def submit(self, link: Link, order: Submit) -> None:
+        """Hand a command to the broker; its outcomes go back to the link that asked, if it is still there."""
+        now_ns = time.time_ns()
+        commands = self.port.commands
+        command = Command(
+            id=commands.next_id(),
+            row=order.row,
+            value=order.value,
+            action=Action.EXECUTE,
+            origin=Origin(protocol="iec104", server=self.plan.name, master=link.master, peer=link.peer),
+            deadline_ns=now_ns + int(self.plan.command_timeout_s * 1e9),
+            pulse=order.pulse,
+            received_ns=now_ns,
+        )
+        commands.submit(command, lambda outcome: link.outcome(order.ticket, outcome))
+
+
+class Link(asyncio.Protocol):
+    """One TCP connection."""
+
+    def __init__(self, server: Iec104Server) -> None:
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._group: Group | None = None
+        self._session: Session | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._paused = False
+        self._cause = "closed by the master"
+        self.peer = ""
+        self.master = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Admit or turn away."""
+        self._transport = cast(asyncio.Transport, transport)
+        self.peer = _peer(transport.get_extra_info("peername"))
+        group = self._server.admit(self.peer)
+        if group is None:
+            self._transport.abort()
+            return
+        self._server.admitted(self.peer)
+        self._group, self.master = group, group.station.plan.name
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._session = Session(group.station, self._server.plan.apci, self._loop.time())
+        group.join(self._session)
+        self._server.remember(self._session, self)
+        self._server.log.info("master connected", master=self.master, peer=self.peer)
+        self._arm()
+
+    def data_received(self, data: bytes) -> None:
+        """Octets of the peer, cut anywhere."""
+        if self._session is not None:
+            self._apply(self._session.receive(data, self._loop.time(), time.time_ns()))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone, for whatever reason."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        session, group = self._session, self._group
+        self._session = self._transport = None
+        if session is None or group is None:
+            return
+        was_active = session is group.active
+        group.leave(session)
+        self._server.forget(session)
+        cause = str(exc) if exc is not None else self._cause
+        self._server.log.info("master disconnected", master=self.master, peer=self.peer, cause=cause)
+        if was_active:
+            self._server.housekeeping.online(self.master, False)
+
+    def pause_writing(self) -> None:
+        """The peer does not read: produce nothing more, and read nothing more from it."""
+        self._paused = True
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        self._paused = False
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self.pump()
+
+    def pump(self) -> None:
+        """Send what the window and the transport take."""
+        session, transport = self._session, self._transport
+        if session is None or transport is None or transport.is_closing():
+            return
+        while not self._paused:
+            data = session.produce(self._loop.time())
+            if not data:
+                break
+            transport.write(data)
+        self._arm()
+
+    def outcome(self, ticket: int, outcome: Outcome) -> None:
+        """A step of a command that this link asked for."""
+        if self._session is not None:
+            self._session.outcome(ticket, outcome)
+            self.pump()
+
+    def probe(self) -> None:
+        """Test the connection now."""
+        if self._session is not None:
+            self._session.connection.probe(self._loop.time())
+            self.pump()
+
+    def close(self) -> None:
+        """Close after what is written has gone out; at once when the peer does not read."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._cause = "closed by the gateway"
+            self.pump()
+            (self._transport.abort if self._paused else self._transport.close)()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _apply(self, effects: list[Effect]) -> None:
+        group, session = self._group, self._session
+        if group is None or session is None:
+            return
+        before = group.active
+        for effect in group.apply(session, effects, self._loop.time()):
+            if isinstance(effect, Close):
+                self._break(effect.cause)
+                return
+            self._server.submit(self, effect)
+        self._tell(before)
+        if effects:
+            self._server.housekeeping.due()
+        self.pump()
+
+    def _tell(self, before: Session | None) -> None:
+        """Log and publish that data transfer began, moved or ended."""
+        group = self._group
+        if group is None or group.active is before:
+            return
+        started = group.active is self._session
+        words = "data transfer started" if started else "data transfer stopped"
+        self._server.log.info(words, master=self.master, peer=self.peer)
+        self._server.housekeeping.online(self.master, group.active is not None)
+
+    def _break(self, cause: str) -> None:
+        """Close because the peer broke the protocol or is silent."""
+        self._server.log.warning("connection closed", master=self.master, peer=self.peer, cause=cause)
+        self._cause = cause
+        transport, session = self._transport, self._session
+        if transport is None or session is None:
+            return
+        transport.write(session.connection.data_to_send())
+        (transport.abort if transport.get_write_buffer_size() else transport.close)()
+
+    def _arm(self) -> None:
+        """One timer, moved only when something is due sooner; a timer that fires early looks again."""
+        deadline = self._session.next_deadline() if self._session is not None else None
+        if deadline is None:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        if self._session is not None:
+            self._apply(self._session.on_time(self._loop.time()))
+            self._arm()
+
+
+def _peer(name: Any) -> str:
+    return str(name[0]) if name else ""
+
+
+def _plain(peer: str) -> Address:
+    """An address as its master's list writes it: a mapped IPv4 address is the IPv4 address."""
+    address = ipaddress.ip_address(peer.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

@@ -1,0 +1,221 @@
+"""How servers with `protocol: iec104` are read and checked. Imported only while a site is checked."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfoNotFoundError, available_timezones
+
+import numpy as np
+from pydantic import Field
+
+from gateway.contracts.places import Report, nearest
+from gateway.contracts.settings import (
+    Cell,
+    MasterRow,
+    MasterSettings,
+    MasterSource,
+    ServerSettings,
+    ServerSource,
+    Strict,
+)
+from gateway.points import PointCatalogue, Rows
+from protocols.iec104.compile import compile_rows
+from protocols.iec104.connection import ApciParameters
+from protocols.iec104.plan import NO_SYSTEM_ROW, MasterPlan, ServerPlan, SystemRows, TlsPlan
+from protocols.iec104.time56 import Zone
+
+_Window = Annotated[int, Field(ge=1, le=32_767)]
+_Timeout = Annotated[float, Field(ge=1, le=255)]
+
+
+class ApciSettings(Strict):
+    """k, w in APDUs; t0 to t3 in s, with the ranges of the standard."""
+
+    k: _Window = 12
+    w: _Window = 8
+    t0_s: _Timeout = 30
+    t1_s: _Timeout = 15
+    t2_s: _Timeout = 10
+    t3_s: Annotated[float, Field(ge=1, le=172_800)] = 20
+
+
+class TlsSettings(Strict):
+    """PEM files, relative to the site file."""
+
+    certificate: str
+    key: str
+    ca: str
+    passphrase: str = ""
+
+
+class Iec104ServerSettings(ServerSettings):
+    """Keys of a server."""
+
+    apci: ApciSettings = ApciSettings()
+    tls: TlsSettings | None = None
+    time_zone: str = "UTC"
+    command_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 30
+    select_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 15
+    command_max_age_s: Annotated[float | None, Field(gt=0)] = None
+    clock_sync: Literal["confirm", "refuse"] = "confirm"
+
+
+class EventSettings(Strict):
+    """The master's event queue."""
+
+    capacity: Annotated[int, Field(ge=1, le=10_000_000)] = 150_000
+
+
+class Iec104MasterSettings(MasterSettings):
+    """Keys of a master."""
+
+    links: Annotated[int, Field(ge=1, le=16)] = 1
+    events: EventSettings = EventSettings()
+    objects_per_asdu: Annotated[int, Field(ge=1, le=127)] = 127
+
+
+class Iec104Row(MasterRow):
+    """Columns of a master map."""
+
+    ca: int
+    ioa: int
+    type: str
+    group: Annotated[int | None, Cell] = None
+    deadband: Annotated[float | None, Cell] = None
+    deadband_percent: Annotated[float | None, Cell] = None
+    cyclic: Annotated[str | None, Cell] = None
+    mode: Annotated[str | None, Cell] = None
+
+
+class Iec104Settings:
+    """`gateway.contracts.GridSettings` of IEC 60870-5-104."""
+
+    server_model: type[Any] = Iec104ServerSettings
+    master_model: type[Any] = Iec104MasterSettings
+    row_model: type[Any] = Iec104Row
+
+    def compile(self, server: ServerSource, catalogue: PointCatalogue, report: Report) -> ServerPlan:
+        """Check one server; problems go to `report`, and the plan is only good when no error was added."""
+        settings: Iec104ServerSettings = server.settings
+        host, port = _listen(server, report)
+        _check_windows(server, report)
+        _check_addresses(server, report)
+        masters = [_master(source, catalogue, report) for source in server.masters]
+        return ServerPlan(
+            name=settings.name,
+            host=host,
+            port=port,
+            masters=masters,
+            apci=_apci(settings.apci),
+            time_zone=_time_zone(server, report),
+            tls=_tls(server, report),
+            command_timeout_s=settings.command_timeout_s,
+            select_timeout_s=settings.select_timeout_s,
+            command_max_age_s=settings.command_max_age_s,
+            confirm_clock=settings.clock_sync == "confirm",
+            system={master.name: _system(settings.name, master.name, catalogue) for master in masters},
+            commands={master.name: _commandable(master) for master in masters},
+        )
+
+
+SETTINGS: Final = Iec104Settings()
+
+
+def _master(source: MasterSource, catalogue: PointCatalogue, report: Report) -> MasterPlan:
+    settings: Iec104MasterSettings = source.settings
+    if not source.rows:
+        report.warning(source.key("map"), f"the map of master {settings.name} has no point: it will see nothing")
+    return MasterPlan(
+        name=settings.name,
+        addresses=tuple(settings.addresses),
+        bindings=compile_rows(source.rows, catalogue, report),
+        links=settings.links,
+        commands=settings.commands,
+        capacity=settings.events.capacity,
+        objects_per_asdu=settings.objects_per_asdu,
+    )
+
+
+def _apci(settings: ApciSettings) -> ApciParameters:
+    return ApciParameters(k=settings.k, w=settings.w, t1_s=settings.t1_s, t2_s=settings.t2_s, t3_s=settings.t3_s)
+
+
+def _commandable(master: MasterPlan) -> Rows:
+    if not master.commands:
+        return np.empty(0, np.uint32)
+    return np.unique(master.bindings.row[master.bindings.mode != 0])
+
+
+def _system(server: str, master: str, catalogue: PointCatalogue) -> SystemRows:
+    def row(name: str) -> int:
+        return catalogue.rows.get(f"system/master/{server}/{master}/{name}", NO_SYSTEM_ROW)
+
+    return SystemRows(online=row("online"), events_waiting=row("events_waiting"), events_lost=row("events_lost"))
+
+
+_LISTEN: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
+
+
+def _listen(server: ServerSource, report: Report) -> tuple[str, int]:
+    text = server.settings.listen
+    match = _LISTEN.fullmatch(text)
+    port = int(match["port"]) if match else 0
+    host = (match["six"] or match["host"]) if match else ""
+    if not host or not 1 <= port <= 65_535:
+        report.error(
+            server.key("listen"),
+            f"listen is {text!r}: an address and a port expected, such as 127.0.0.1:2404, 0.0.0.0:2404 or [::]:2404",
+        )
+    return host, port
+
+
+def _check_windows(server: ServerSource, report: Report) -> None:
+    apci: ApciSettings = server.settings.apci
+    if apci.t2_s >= apci.t1_s:
+        report.error(server.key("apci"), f"t2_s is {apci.t2_s:g}: less than t1_s, which is {apci.t1_s:g}, expected")
+    if 3 * apci.w > 2 * apci.k:
+        report.warning(server.key("apci"), f"w is {apci.w}: at most two thirds of k, which is {apci.k}, recommended")
+
+
+def _time_zone(server: ServerSource, report: Report) -> str:
+    name = str(server.settings.time_zone)
+    try:
+        return Zone(name).name
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        hint = nearest(name, available_timezones())
+        report.error(server.key("time_zone"), f"time_zone {name!r} is not known{hint}: a name such as Asia/Kolkata")
+        return "UTC"
+
+
+def _tls(server: ServerSource, report: Report) -> TlsPlan | None:
+    settings: TlsSettings | None = server.settings.tls
+    if settings is None:
+        return None
+    place = server.key("tls")
+    folder = Path(place.file).parent
+    files = {name: folder / getattr(settings, name) for name in ("certificate", "key", "ca")}
+    for name, path in files.items():
+        if not path.is_file():
+            report.error(place, f"tls {name}: no file {path}")
+    paths = {name: str(path.resolve()) for name, path in files.items()}
+    return TlsPlan(certificate=paths["certificate"], key=paths["key"], ca=paths["ca"], passphrase=settings.passphrase)
+
+
+def _check_addresses(server: ServerSource, report: Report) -> None:
+    """Masters are told apart by their addresses: no address may belong to two."""
+    networks = [
+        (source, ipaddress.ip_network(address, strict=False))
+        for source in server.masters
+        for address in source.settings.addresses
+    ]
+    for (one, first), (other, second) in combinations(networks, 2):
+        if one is not other and first.version == second.version and first.overlaps(second):
+            report.error(
+                other.key("addresses"),
+                f"master {other.settings.name}: {second} overlaps {first} of master {one.settings.name}; "
+                "a peer must belong to one master of a server",
+            )
