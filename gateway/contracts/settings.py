@@ -63,10 +63,10 @@ class DeviceRow(Strict):
     alarm_l: Annotated[float | None, Cell] = None
     alarm_h: Annotated[float | None, Cell] = None
     alarm_hh: Annotated[float | None, Cell] = None
-    max_age_s: Annotated[float | None, Cell, Field(gt=0)] = None
+    max_age_s: Annotated[Annotated[float, Field(gt=0)] | None, Cell] = None
     feedback: Annotated[str | None, Cell] = None
-    feedback_tolerance: Annotated[float | None, Cell, Field(ge=0)] = None
-    feedback_s: Annotated[float | None, Cell, Field(gt=0)] = None
+    feedback_tolerance: Annotated[Annotated[float, Field(ge=0)] | None, Cell] = None
+    feedback_s: Annotated[Annotated[float, Field(gt=0)] | None, Cell] = None
 
     def scan_s(self, device: Any) -> float | None:
         """How often this row is read, in s, when the protocol knows; sets the default of `max_age_s`."""
