@@ -75,9 +75,9 @@ class ModbusRow(DeviceRow):
         BeforeValidator(_lower),
     ] = None
     order: Annotated[Literal["ABCD", "CDAB", "BADC", "DCBA"] | None, Cell, BeforeValidator(_upper)] = None
-    bit: Annotated[int | None, Cell, Field(ge=0, le=15)] = None
-    scan_ms: Annotated[int | None, Cell, Field(ge=10)] = None
-    pulse_ms: Annotated[int | None, Cell, Field(ge=1, le=60000)] = None
+    bit: Annotated[Annotated[int, Field(ge=0, le=15)] | None, Cell] = None
+    scan_ms: Annotated[Annotated[int, Field(ge=10)] | None, Cell] = None
+    pulse_ms: Annotated[Annotated[int, Field(ge=1, le=60000)] | None, Cell] = None
 
     def scan_s(self, device: Any) -> float | None:
         """How often this row is read, in s."""
