@@ -90,7 +90,8 @@ def _visit(main: Callable[[SitePlan], int], arguments: argparse.Namespace) -> in
         return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The whole command line, and each command's own."""
     parser = argparse.ArgumentParser(prog="gridgate", description="SCADA gateway for battery, solar and VPP sites")
     parser.add_argument("--version", action="version", version=f"gridgate {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -127,12 +128,18 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("force", "command"):
             command.add_argument("value", type=float, help="in engineering units; 0 or 1 for a binary or control")
         command.set_defaults(action=action)
-    return parser
+    return parser, dict(commands.choices)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code: 0 done, 1 it could not, 2 wrongly asked."""
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    parser, commands = _parser()
+    if words and words[0] in commands:
+        # Options may stand between the positional words, which argparse does for a whole command only.
+        arguments = commands[words[0]].parse_intermixed_args(words[1:])
+    else:
+        arguments = parser.parse_args(words)
     run: Callable[[argparse.Namespace], int] = arguments.main
     try:
         return run(arguments)

@@ -92,7 +92,7 @@ class Core:
         self.broker = CommandBroker(
             plan.catalogue, self.table, authority, self.write_field, self.spread, self.audit, log.bind(part="broker")
         )
-        self._calculated = CalculatedPoints(plan.calculated, len(plan.catalogue)) if plan.calculated else None
+        self._calculated = CalculatedPoints(plan.calculated) if plan.calculated else None
         self._drivers: list[FieldDriver | None] = [None] * len(plan.drivers)
         self._driver_of: NDArray[np.int16] = np.full(len(plan.catalogue), -1, np.int16)
         for index, (_, driver_plan) in enumerate(plan.drivers):
@@ -128,10 +128,9 @@ class Core:
         self.hub.append(batch)
         if self._calculated is not None:
             table = self.table
-            new = self._calculated.update(batch["row"], table, table.held)
-            if len(new):
-                now_ns = time.monotonic_ns()
-                self.hub.append(table.publish(new.rows, new.values, new.qualities, new.times_ns, now_ns))
+            new = self._calculated.after(batch["row"], table.value, table.quality, table.time_ns)
+            if new is not None:
+                self.hub.append(table.publish(*new, time.monotonic_ns()))
 
     def device_state(self, device: str, state: DeviceState, text: str) -> None:
         """Log a device's change of state and show it as its system point."""

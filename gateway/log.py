@@ -13,9 +13,11 @@ import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from gateway.contracts import Log
+if TYPE_CHECKING:  # the supervisor logs too, and is to stay without numpy
+    from gateway.contracts.log import Log
+
 
 NAME: Final = "gridgate"
 MASK: Final = "***"

@@ -98,10 +98,11 @@ class FeedClient:
                 await asyncio.sleep(_RETRY_S[min(tries, len(_RETRY_S) - 1)])
                 tries += 1
         finally:
+            if self._link is not None:
+                link, self._link = self._link, None
+                link.abort()
             if self._stale_handle is not None:
                 self._stale_handle.cancel()
-            if self._link is not None:
-                self._link.abort()
 
     def on_connected(self, link: _Connection) -> None:
         self._link = link

@@ -1,0 +1,236 @@
+"""A whole gateway on a copy of the demo site: real processes, free ports, everything killed at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+REPO = Path(__file__).resolve().parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPO), "GRIDGATE_LOG": "json", "PYTHONUNBUFFERED": "1"}
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in sockets]
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 20.0) -> Any:
+    """The first truthy answer of `condition`; fails, saying what was awaited."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        answer = condition()
+        if answer:
+            return answer
+        time.sleep(0.02)
+    raise AssertionError(f"waited {timeout_s:g} s in vain for: {what}")
+
+
+class DemoSite:
+    """A copy of the demo site in `folder`, its simulator and its gateway."""
+
+    def __init__(self, folder: Path) -> None:
+        self.pcs_port, self.meter_port, self.port = free_ports(3)
+        self.folder = folder
+        shutil.copytree(REPO / "config" / "demo", folder / "config" / "demo")
+        shutil.copytree(REPO / "pointmaps", folder / "pointmaps")
+        self.site = folder / "config" / "demo" / "site.yaml"
+        self.state_dir = folder / "state"
+        text = self.site.read_text()
+        for old, new in ((":5020", self.pcs_port), (":5021", self.meter_port), (":2404", self.port)):
+            assert old in text
+            text = text.replace(old, f":{new}")
+        text = re.sub(r"time_zone: Asia/Kolkata[^\n]*\n", "", text)
+        self.site.write_text(text)
+        self.log_path = folder / "gateway.log"
+        self._simulator: subprocess.Popen[bytes] | None = None
+        self._gateway: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> DemoSite:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in (self._gateway, self._simulator):
+            if process is not None:
+                family = [process.pid, *self._children(process.pid)]
+                for pid in family:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                process.wait()
+                if process.stdin is not None:
+                    process.stdin.close()
+
+    @staticmethod
+    def _children(pid: int) -> list[int]:
+        try:
+            return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def start_simulator(self, seed: int = 7) -> None:
+        command = [sys.executable, "-m", "gateway.demo.runner", str(self.site), "--seed", str(seed), "--lifeline"]
+        with (self.folder / "simulator.log").open("ab") as log:
+            self._simulator = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=ENVIRONMENT)
+        wait_until(lambda: "simulating" in (self.folder / "simulator.log").read_text(errors="replace"), "the simulator")
+
+    def order(self, text: str) -> None:
+        """An order to the simulator, such as ``fault on``."""
+        assert self._simulator is not None and self._simulator.stdin is not None
+        self._simulator.stdin.write(text.encode() + b"\n")
+        self._simulator.stdin.flush()
+
+    def kill_simulator(self) -> None:
+        assert self._simulator is not None
+        self._simulator.kill()
+        self._simulator.wait()
+        assert self._simulator.stdin is not None
+        self._simulator.stdin.close()
+        (self.folder / "simulator.log").unlink()
+        self._simulator = None
+
+    def start(self) -> None:
+        """Start the gateway and wait until it serves."""
+        self._gateway = self.spawn()
+        wait_until(lambda: self.logged("gateway serves"), "the gateway to serve")
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "gateway", "run", str(self.site), "--state-dir", str(self.state_dir)]
+        with self.log_path.open("ab") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log, env=ENVIRONMENT)
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one `gridgate` command on this site."""
+        name, *rest = arguments
+        command = [sys.executable, "-m", "gateway", name, str(self.site), "--state-dir", str(self.state_dir), *rest]
+        return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False)
+
+    def point(self, name: str) -> dict[str, Any]:
+        """A point as `gridgate points --json` shows it."""
+        done = self.cli("points", name, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[0])
+
+    @property
+    def pid(self) -> int:
+        assert self._gateway is not None
+        return self._gateway.pid
+
+    def child(self, title: str) -> int:
+        """Process id of the child with this title, for example ``core`` or ``iec104 sldc``."""
+
+        def look() -> int | None:
+            for child in psutil.Process(self.pid).children():
+                try:
+                    if child.cmdline()[:1] == [f"gridgate {title}"]:
+                        return child.pid
+                except psutil.Error:
+                    continue
+            return None
+
+        return wait_until(look, f"a process titled gridgate {title}")
+
+    def kill_child(self, title: str) -> int:
+        """kill -9; returns the process id that died."""
+        pid = self.child(title)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", "its death")
+        return pid
+
+    def stop(self, timeout_s: float = 5.0) -> int:
+        """SIGTERM; returns the exit code, fails if it takes longer than `timeout_s`."""
+        assert self._gateway is not None
+        self._gateway.send_signal(signal.SIGTERM)
+        code = self._gateway.wait(timeout_s)
+        self._gateway = None
+        return code
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        lines = []
+        for line in self.log_path.read_text(errors="replace").splitlines():
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                lines.append({"event": line})
+        return lines
+
+    def logged(self, event: str) -> bool:
+        return self.log_path.exists() and any(event in str(line.get("event", "")) for line in self.log_lines())
+
+
+class C104Master:
+    """The independent master in its process; keeps every frame it hears."""
+
+    def __init__(self, port: int, ca: int = 1) -> None:
+        command = [sys.executable, str(REPO / "tests" / "peers" / "c104_master.py"), str(port), str(ca)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        self.frames: list[dict[str, Any]] = []
+        self.states: list[str] = []
+        self._done: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> C104Master:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join(5)
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            said = json.loads(line)
+            match said.pop("say"):
+                case "frame":
+                    self.frames.append(said)
+                case "state":
+                    self.states.append(said["state"])
+                case "done":
+                    self._done.put(said)
+
+    def order(self, text: str, timeout_s: float = 20.0) -> bool:
+        """Give an order and wait until c104 says how it went."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(text + "\n")
+        self._process.stdin.flush()
+        return bool(self._done.get(timeout=timeout_s)["ok"])
+
+    def is_open(self) -> bool:
+        return bool(self.states) and self.states[-1] == "OPEN"
+
+    def objects(self, ioa: int, *, types: tuple[int, ...] = (), since: int = 0) -> list[dict[str, Any]]:
+        """Every object heard at `ioa`, from frame number `since` on, with the frame's type and cause."""
+        return [
+            thing | {"type": frame["type"], "cot": frame["cot"], "negative": frame["negative"]}
+            for frame in self.frames[since:]
+            if not types or frame["type"] in types
+            for thing in frame["objects"]
+            if thing["ioa"] == ioa
+        ]
