@@ -138,14 +138,16 @@ class SitePoints:
         return self._block_places[block][row - self._block_starts[block]]
 
     def doubt(self, prefix: object) -> None:
-        """This name, or names below it, may exist: what makes them is broken and reported already."""
-        if isinstance(prefix, str) and prefix:
-            self._unsure_prefixes.add(prefix)
+        """This name, or names below it, may exist: what makes them is broken and reported already.
+
+        Without a prefix that can be read every unknown name may be one of those.
+        """
+        self._unsure_prefixes.add(prefix if isinstance(prefix, str) else "")
 
     def doubtful(self, name: str) -> bool:
         """True when `name` is unknown only because of a problem already reported."""
         return name in self._unsure_names or any(
-            name == prefix or name.startswith(f"{prefix}/") for prefix in self._unsure_prefixes
+            not prefix or name == prefix or name.startswith(f"{prefix}/") for prefix in self._unsure_prefixes
         )
 
     def find(self, name: str, place: Place, what: str = "point") -> int | None:

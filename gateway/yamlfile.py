@@ -39,6 +39,7 @@ _CORE_SCHEMA: Final[tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...]] = 
 )
 
 _PLAIN_WORDS: Final[tuple[tuple[str, str], ...]] = (
+    ("found a tab character", "a tab: indent with spaces"),
     (
         "cannot start any token",
         "a tab or another character that cannot stand here: indent with spaces, put text with special characters"

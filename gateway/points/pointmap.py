@@ -118,13 +118,11 @@ def _heading_is_sound(columns: tuple[str, ...], place: Place, report: Report) ->
 
 
 def _cells(columns: tuple[str, ...], cells: list[str], place: Place, report: Report) -> dict[str, str]:
-    beyond = [cell for name, cell in zip(columns, cells, strict=False) if not name and cell]
-    beyond += [cell for cell in cells[len(columns) :] if cell]
-    if beyond:
-        report.error(
-            place, f'"{beyond[0][:40]}" stands in a column without a name in the heading (one separator more?)'
-        )
-    return {name: cell for name, cell in zip(columns, cells, strict=False) if cell and name}
+    found = {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
+    stray = found.pop("", "") or next(filter(None, cells[len(columns) :]), "")
+    if stray:
+        report.error(place, f'"{stray[:40]}" has no column name above it in the heading (one separator too many?)')
+    return found
 
 
 def check_columns(found: PointMap, known: Iterable[str], needed: Iterable[str], report: Report) -> bool:
