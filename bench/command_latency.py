@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from bench import master104, sites, system
@@ -39,14 +40,18 @@ def measure() -> Iterator[Result]:
             master.on_other = answers.take
             master.start()
             master.pump(5.0)
+            seen, at = master.counts.values, time.monotonic()
             for number in range(1, COMMANDS + 1):
                 answers.ended = False
                 sent[number] = master.set_point(sites.SETPOINT_IOA, float(number))
                 master.wait(lambda: answers.ended, 10.0)
                 master.pump(0.02 + number % 7 * 0.01)  # not in step with the scans
+            flowing = (master.counts.values - seen) / (time.monotonic() - at)
         field.finish()
     ways_ms = [(time_ns - sent[value]) / 1e6 for time_ns, _, value in field.writes if value in sent]
     if answers.refused or len(ways_ms) != COMMANDS:
         raise RuntimeError(f"{len(ways_ms)} of {COMMANDS} commands arrived, {answers.refused} were refused")
+    if flowing < 0.8 * CHANGES_PER_S:
+        raise RuntimeError(f"only {flowing:.0f} changes/s flowed to the master")
     yield Result(name="command_latency_p50", value=percentile(ways_ms, 50), unit="ms")
     yield Result(name="command_latency_p99", value=percentile(ways_ms, 99), unit="ms", budget=10.0)

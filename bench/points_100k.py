@@ -15,6 +15,7 @@ from bench.result import Result
 DEVICES = 80
 POINTS = 1250
 CHANGES_PER_S = 10_000.0
+READS_PER_S = DEVICES * POINTS / 125
 SETTLE_S = 10.0
 DURATION_S = 20.0
 
@@ -36,6 +37,8 @@ def measure() -> Iterator[Result]:
                 print(f"#   {role}: {cpu_s:.1f} s CPU since start, {role_mb:.0f} MB", file=sys.stderr)
             reported = (master.counts.values - seen) / lasted_s
         field.finish()
+    if field.reads < 0.95 * READS_PER_S * (SETTLE_S + DURATION_S):
+        raise RuntimeError(f"only {field.reads} reads reached the devices: not every point was polled every second")
     yield Result(name="points_100k_cpu", value=percent, unit="% of one core", budget=25.0)
     yield Result(name="points_100k_memory", value=memory_mb, unit="MB PSS", budget=400.0)
     yield Result(name="points_100k_reported", value=reported, unit="values/s at the master")
