@@ -104,8 +104,10 @@ class TableImage:
 
 
 class DeviceImage:
-    """One unit: four tables, and its answer to every request. `on_write(row, engineering value, commanded)` hears what a
-    write changed."""
+    """One unit: four tables, and its answer to every request.
+
+    `on_write(row, engineering value, commanded)` hears what a write changed.
+    """
 
     def __init__(self, plan: UnitPlan, on_write: Callable[[int, float, bool], None]) -> None:
         self.unit = plan.unit

@@ -26,13 +26,13 @@ class ModbusPeer(DevicePeer):
 
     device = "dev"
     rows = 5
-    measured = [0, 1, 2]
     command = 3
     command_values = (12.5, -3.0)
     scheme = "tcp"
 
     def __init__(self) -> None:
         plan = line(_MAP, url=f"{self.scheme}://127.0.0.1:0", scan_ms=20, timeout_ms=200, reconnect_max_s=0.5)
+        self.measured = [0, 1, 2]
         self._plan = plan
         self._simulator = ModbusSimulator(plan)
 
