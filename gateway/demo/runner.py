@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -184,7 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     except (LookupError, OSError) as error:
-        sys.stderr.write(f"the simulator cannot start: {error}\n")
+        hint = "; is another demo running?" if getattr(error, "errno", None) == errno.EADDRINUSE else ""
+        sys.stderr.write(f"the simulator cannot start: {error}{hint}\n")
         return 1
     return 0
 
