@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import math
 import shlex
+import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -104,14 +106,15 @@ def _examples(rows: list[Row]) -> list[Row]:
 def _tries(plan: SitePlan, state_dir: Path | None, maps: dict[str, list[Row]]) -> Iterator[str]:
     site = shlex.quote(str(_short(plan.path)))
     where = f" --state-dir {shlex.quote(str(_short(state_dir.absolute())))}" if state_dir is not None else ""
-    yield f"  gridgate points {site}{where} --watch"
+    command = _command()
+    yield f"  {command} points {site}{where} --watch"
     yield "      live values, quality and age"
     setpoints = [row for rows in maps.values() for row in rows if row.get("type") == "C_SE_NC_1"]
     if not setpoints:
         return
     point = setpoints[0]["point"]
     value = _example_value(plan, point)
-    yield f"  gridgate command {site}{where} {point} {value:g}"
+    yield f"  {command} command {site}{where} {point} {value:g}"
     yield "      a set-point through the gateway: watch the power follow"
     for server in plan.servers:
         if setpoints[0] in maps.get(server.name, []):
@@ -120,6 +123,15 @@ def _tries(plan: SitePlan, state_dir: Path | None, maps: dict[str, list[Row]]) -
             yield C104_MASTER.format(
                 host=host, port=port, ca=setpoints[0]["ca"], ioa=setpoints[0]["ioa"], value=value
             ).rstrip()
+
+
+def _command() -> str:
+    """How this installation's `gridgate` is called from here: by name only where the search path leads to it."""
+    script = Path(sys.executable).with_name("gridgate")
+    if not script.exists():
+        return f"{shlex.quote(str(_short(Path(sys.executable))))} -m gateway"
+    found = shutil.which("gridgate")
+    return "gridgate" if found is not None and Path(found) == script else shlex.quote(str(_short(script)))
 
 
 def _example_value(plan: SitePlan, point: str) -> float:

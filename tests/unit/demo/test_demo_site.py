@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -61,7 +63,7 @@ def test_welcome_says_where_to_connect_and_what_to_try(plan: SitePlan) -> None:
         "Ctrl-C",
     ):
         assert needed in text
-    assert max(map(len, text.splitlines())) <= 100 + len(str(SITE))
+    assert max(map(len, text.splitlines())) <= 100 + len(str(SITE)) + len(sys.executable)
 
 
 def test_program_in_the_welcome_is_a_program(plan: SitePlan) -> None:
@@ -73,7 +75,14 @@ def test_program_in_the_welcome_is_a_program(plan: SitePlan) -> None:
 
 def test_commands_in_the_welcome_name_the_state_directory_that_was_chosen(plan: SitePlan, tmp_path: Path) -> None:
     odd = tmp_path / "a state"
-    commands = [shlex.split(line) for line in welcome(plan, odd).splitlines() if line.startswith("  gridgate")]
-    assert [command[1] for command in commands] == ["points", "command"]
+    commands = [shlex.split(line) for line in welcome(plan, odd).splitlines() if "--state-dir" in line]
+    assert ["points" in commands[0], "command" in commands[1]] == [True, True]
     for command in commands:
         assert command[command.index("--state-dir") + 1] == str(odd)
+
+
+def test_commands_in_the_welcome_can_be_typed(plan: SitePlan) -> None:
+    line = next(line for line in welcome(plan).splitlines() if " points " in line)
+    program = shlex.split(line)[: shlex.split(line).index("points")]
+    done = subprocess.run([*program, "--version"], capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout.startswith("gridgate ")
