@@ -44,7 +44,18 @@ def test_an_exception_answer_is_a_refusal_in_words() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["", "03", "0306", "0306022b0000", "0304022b0000", "0306022b0000006400", "0406022b00000064", "84 02", "83", "830200"],
+    [
+        "",
+        "03",
+        "0306",
+        "0306022b0000",
+        "0304022b0000",
+        "0306022b0000006400",
+        "0406022b00000064",
+        "84 02",
+        "83",
+        "830200",
+    ],
 )
 def test_an_answer_that_does_not_fit_never_becomes_data(answer: str) -> None:
     with pytest.raises(Malformed):
