@@ -65,13 +65,13 @@ class EventQueue:
 
     def append(self, batch: Events) -> int:
         """Add events in their order; returns how many were dropped to make room."""
+        if len(batch):
+            self.note(int(batch["seq"][-1]))
         dropped = self._make_room(len(batch))
         batch = batch[max(0, len(batch) - (self.capacity - len(self))) :]
         self._reserve(len(batch))
         self._buffer[self._tail : self._tail + len(batch)] = batch
         self._tail += len(batch)
-        if len(batch):
-            self.note(int(batch["seq"][-1]))
         self.lost += dropped
         return dropped
 

@@ -12,8 +12,7 @@ Says what it hears as JSON lines on standard output and takes orders as lines on
 Header fields of a frame are c104's own reading; the elements of the types used here are read below.
 """
 
-from __future__ import annotations
-
+# No postponed annotations here: c104 compares the signatures of callbacks with types, not with text.
 import calendar
 import json
 import struct

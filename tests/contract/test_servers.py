@@ -1,0 +1,752 @@
+"""A master on TCP and our controlled station: what each says, in order. The core behind the server is the test's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gateway.contracts import Command, OnOutcome, Outcome, Reason, Stage
+from gateway.points import Kind, PointCatalogue, Quality
+from protocols.iec104.connection import ApciParameters
+from protocols.iec104.elements import BY_NAME
+from protocols.iec104.plan import BindingColumns, MasterPlan, Mode, ServerPlan, SystemRows
+from protocols.iec104.server import Iec104Server
+from tests.contract.server_suite import FakePort, catalogue, until
+from tests.peers.raw104 import STOPDT_ACT, STOPDT_CON, TESTFR_ACT, TESTFR_CON, Frame, Raw104, asdu
+
+NOON = 1_700_000_000_123_000_000
+NOON_TAG = "9b4e0d164e0b17"
+POINTS = catalogue(
+    ("power", Kind.ANALOG, -1000.0, 1000.0),  # 0
+    ("frequency", Kind.ANALOG),  # 1
+    ("fault", Kind.BINARY),  # 2
+    ("breaker", Kind.DOUBLE),  # 3
+    ("energy", Kind.COUNTER),  # 4
+    ("setpoint", Kind.SETPOINT, -1000.0, 1000.0),  # 5
+    ("run", Kind.CONTROL),  # 6
+    ("online", Kind.BINARY),  # 7
+    ("waiting", Kind.ANALOG),  # 8
+    ("lost", Kind.COUNTER),  # 9
+    ("tap", Kind.CONTROL),  # 10
+)
+SYSTEM = SystemRows(online=7, events_waiting=8, events_lost=9)
+BOTH = Mode.DIRECT | Mode.SELECT
+# row, ca, ioa, type, group, deadband, cyclic_s, mode
+ROWS: list[tuple[int, int, int, str, int, float, float, int]] = [
+    (2, 1, 1001, "M_SP_TB_1", 2, float("nan"), 0, 0),
+    (3, 1, 2001, "M_DP_TB_1", 2, float("nan"), 0, 0),
+    (0, 1, 4001, "M_ME_TF_1", 1, 5.0, 0, 0),
+    (1, 1, 4002, "M_ME_TF_1", 1, 0.01, 0, 0),
+    (4, 1, 5001, "M_IT_TB_1", 0, float("nan"), 0, 0),
+    (6, 1, 6001, "C_SC_NA_1", 0, float("nan"), 0, BOTH),
+    (10, 1, 6002, "C_DC_NA_1", 0, float("nan"), 0, Mode.DIRECT),
+    (5, 1, 7001, "C_SE_NC_1", 0, float("nan"), 0, Mode.SELECT),
+    (5, 1, 7002, "C_SE_NA_1", 0, float("nan"), 0, Mode.DIRECT),
+    (5, 1, 7003, "C_SE_NB_1", 0, float("nan"), 0, Mode.DIRECT),
+    (5, 1, 7004, "C_SE_TC_1", 0, float("nan"), 0, Mode.DIRECT),
+    (0, 2, 1, "M_ME_NB_1", 0, float("nan"), 0, 0),
+]
+
+
+def columns(rows: list[tuple[int, int, int, str, int, float, float, int]]) -> BindingColumns:
+    def static(row: Any) -> int:
+        known = BY_NAME[row[3]]
+        return known.id if known.control else known.untimed
+
+    rows = sorted(rows, key=lambda row: (row[1], static(row), row[2]))
+    return BindingColumns(
+        row=np.array([row[0] for row in rows], np.uint32),
+        ca=np.array([row[1] for row in rows], np.uint16),
+        ioa=np.array([row[2] for row in rows], np.uint32),
+        event_type=np.array([BY_NAME[row[3]].id for row in rows], np.uint8),
+        static_type=np.array([static(row) for row in rows], np.uint8),
+        group=np.array([row[4] for row in rows], np.uint8),
+        limit=np.array([row[5] for row in rows], np.float64),
+        cyclic_s=np.array([row[6] for row in rows], np.float32),
+        mode=np.array([row[7] for row in rows], np.uint8),
+    )
+
+
+def plan(*masters: MasterPlan, **keys: Any) -> ServerPlan:
+    made = list(masters) or [main_master()]
+    return ServerPlan(name="sldc", host="127.0.0.1", port=0, masters=made, system={"main": SYSTEM}, **keys)
+
+
+def main_master(**keys: Any) -> MasterPlan:
+    keys = {
+        "name": "main",
+        "addresses": ("127.0.0.1",),
+        "bindings": columns(ROWS),
+        "commands": True,
+        "links": 2,
+        **keys,
+    }
+    return MasterPlan(**keys)
+
+
+class Site:
+    """The server under test and the masters that the test connected."""
+
+    def __init__(self, port: FakePort, server: Iec104Server) -> None:
+        self.port, self.server = port, server
+        self._masters: list[Raw104] = []
+
+    async def connect(self, **keys: Any) -> Raw104:
+        master = await Raw104.connect(self.server.bound_port, **keys)
+        self._masters.append(master)
+        return master
+
+    async def master(self, **keys: Any) -> Raw104:
+        """Connected and started."""
+        master = await self.connect(**keys)
+        await master.start()
+        return master
+
+    async def end(self) -> None:
+        for master in self._masters:
+            await master.close()
+        await self.server.stop()
+
+
+@asynccontextmanager
+async def site(
+    made: ServerPlan | None = None, points: PointCatalogue = POINTS, confirmed: dict[str, int] | None = None
+) -> AsyncIterator[Site]:
+    port = FakePort(points)
+    for row in range(len(points)):
+        port.set(row, float(row), NOON)
+    server = Iec104Server(made or plan(), port)
+    port.server = server
+    server.resume(confirmed or {})
+    await server.start()
+    running = Site(port, server)
+    try:
+        yield running
+    finally:
+        await running.end()
+
+
+def run(conversation: Callable[[Site], Awaitable[None]], made: ServerPlan | None = None) -> None:
+    async def play() -> None:
+        async with site(made) as running:
+            await conversation(running)
+
+    asyncio.run(play())
+
+
+def said(frame: Frame) -> tuple[int, int, bool]:
+    return frame.type_id, frame.cause, frame.negative
+
+
+def seen(frames: list[Frame], sizes: dict[int, int]) -> dict[tuple[int, int], str]:
+    """(ca, ioa) -> element, of all value frames."""
+    return {
+        (frame.ca, ioa): element.hex()
+        for frame in frames
+        if frame.type_id in sizes
+        for ioa, element in frame.objects(sizes[frame.type_id])
+    }
+
+
+SIZES = {1: 1, 3: 1, 11: 3, 13: 5, 15: 5}
+
+
+def test_station_interrogation_is_complete_and_untimed() -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        await master.send(asdu(100, 6, 1, 0, "14", oa=9))
+        frames = await master.collect((100, 10))
+        assert said(frames[0]) == (100, 7, False)
+        assert said(frames[-1]) == (100, 10, False)
+        assert {frame.originator for frame in frames} == {9}
+        assert {frame.cause for frame in frames[1:-1]} == {20}
+        assert seen(frames, SIZES) == {
+            (1, 1001): "01",  # value 2 of a binary: on
+            (1, 2001): "03",
+            (1, 4001): "0000000000",
+            (1, 4002): "0000803f00",
+        }
+
+    run(talk)
+
+
+def test_groups_and_counters_are_interrogated_apart() -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        await master.send(asdu(100, 6, 1, 0, "15"))  # QOI 21: group 1
+        frames = await master.collect((100, 10))
+        assert list(seen(frames, SIZES)) == [(1, 4001), (1, 4002)]
+        assert {frame.cause for frame in frames[1:-1]} == {21}
+        await master.send(asdu(101, 6, 1, 0, "05"))
+        frames = await master.collect((101, 10))
+        assert seen(frames, SIZES) == {(1, 5001): "0400000000"}
+        assert frames[1].cause == 37
+        await master.send(asdu(101, 6, 1, 0, "45"))  # freeze is not done, so it is not confirmed
+        assert said(await master.hear_i()) == (101, 7, True)
+
+    run(talk)
+
+
+def test_every_station_answers_the_broadcast_address() -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        await master.send(asdu(100, 6, 0xFFFF, 0, "14"))
+        frames = await master.collect((100, 10)) + await master.collect((100, 10))
+        assert [frame.ca for frame in frames if frame.cause == 7] == [1, 2]
+        assert [frame.ca for frame in frames if frame.cause == 10] == [1, 2]
+        assert (2, 1) in seen(frames, SIZES)
+
+    run(talk)
+
+
+def test_an_interrogation_of_100000_points_is_complete() -> None:
+    count = 100_000
+    rows = np.arange(count, dtype=np.uint32)
+    bindings = BindingColumns(
+        row=rows,
+        ca=np.ones(count, np.uint16),
+        ioa=rows * 2 + 1,
+        event_type=np.full(count, 36, np.uint8),
+        static_type=np.full(count, 13, np.uint8),
+        group=np.zeros(count, np.uint8),
+        limit=np.full(count, np.nan),
+        cyclic_s=np.zeros(count, np.float32),
+        mode=np.zeros(count, np.uint8),
+    )
+    points = PointCatalogue(
+        names=[""] * count, kinds=np.zeros(count, np.uint8), low=np.full(count, np.nan), high=np.full(count, np.nan)
+    )
+
+    async def talk() -> None:
+        async with site(plan(main_master(bindings=bindings)), points) as running:
+            running.port.table.value[:] = rows
+            master = await running.master()
+            await master.send(asdu(100, 6, 1, 0, "14"))
+            got: list[np.ndarray] = []
+            while (frame := await master.hear_i()).cause != 10:
+                if frame.type_id == 13:
+                    objects = np.frombuffer(frame.asdu[6:], np.dtype([("ioa", "u1", 3), ("v", "<f4"), ("q", "u1")]))
+                    got.append(objects)
+            answers = np.concatenate(got)
+            ioas = answers["ioa"].astype(np.uint32) @ np.array([1, 256, 65_536], np.uint32)
+            assert np.array_equal(ioas, rows * 2 + 1)
+            assert np.array_equal(answers["v"], rows.astype(np.float32))
+
+    asyncio.run(talk())
+
+
+def test_a_change_is_told_with_its_source_time() -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        site.port.change([(0, 42.5, 0, NOON), (2, 0.0, int(Quality.SUBSTITUTED), NOON)])
+        power, again, fault = await master.hear_i(), await master.hear_i(), await master.hear_i()
+        # M_ME_TF_1, one object, spontaneous, ca 1, ioa 4001, 42.5, good
+        assert power.asdu.hex() == "240103000100" + "a10f00" + "00002a42" + "00" + NOON_TAG
+        # the same point is bound a second time, scaled and without time, at common address 2
+        assert again.asdu.hex() == "0b0103000200" + "010000" + "2a00" + "00"
+        assert (said(fault), fault.objects(8)) == ((30, 3, False), [(1001, bytes.fromhex("20" + NOON_TAG))])
+
+    run(talk)
+
+
+def test_a_move_inside_the_deadband_is_not_told_but_its_quality_is() -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        site.port.change([(1, 1.009, 0, NOON)])
+        site.port.change([(1, 1.009, int(Quality.NOT_TOPICAL), NOON)])
+        frame = await master.hear_i()
+        assert frame.objects(12) == [(4002, np.float32(1.009).tobytes() + bytes.fromhex("40" + NOON_TAG))]
+
+    run(talk)
+
+
+def test_many_events_share_asdus_in_their_order() -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        site.port.change([(1, float(i), 0, NOON + i * 1_000_000) for i in range(2, 42)])
+        frames = [await master.hear_i() for _ in range(3)]
+        assert [frame.count for frame in frames] == [16, 16, 8]
+        values = [np.frombuffer(element[:4], "<f4")[0] for frame in frames for _, element in frame.objects(12)]
+        assert values == list(range(2, 42))
+
+    run(talk)
+
+
+def test_one_object_per_asdu_where_the_master_wants_it() -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        site.port.change([(1, 10.0, 0, NOON), (1, 20.0, 0, NOON)])
+        assert [(await master.hear_i()).count for _ in range(2)] == [1, 1]
+
+    run(talk, plan(main_master(objects_per_asdu=1)))
+
+
+def test_events_wait_for_a_master_and_survive_a_cut_without_loss_or_doubles() -> None:
+    async def talk(site: Site) -> None:
+        site.port.change([(1, float(i), 0, NOON) for i in range(100, 1100)])
+        heard: list[float] = []
+        for _ in range(40):
+            master = await site.master()
+            master.acknowledging = False
+            try:
+                for _ in range(3):
+                    frame = await master.hear_i(0.3)
+                    heard += [float(np.frombuffer(e[:4], "<f4")[0]) for _, e in frame.objects(12)]
+            except TimeoutError:
+                break
+            finally:
+                await master.acknowledge()
+                await master.say(TESTFR_ACT)
+                while (await master.hear()).raw.hex() != TESTFR_CON:
+                    pass
+                await master.close()
+                await until(lambda: site.server.groups["main"].active is None)
+        await until(lambda: site.port.confirmed.get("main") == site.port.seq)
+        once = dict.fromkeys(heard)
+        assert list(once) == [float(i) for i in range(100, 1100)]
+
+    run(talk)
+
+
+def test_what_is_confirmed_is_told_to_the_core() -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        master.acknowledging = False
+        site.port.change([(2, 0.0, 0, NOON)])
+        await master.hear_i()
+        await asyncio.sleep(0.25)
+        assert site.port.confirmed == {}
+        await master.acknowledge()
+        await until(lambda: site.port.confirmed.get("main") == 1)
+
+    run(talk)
+
+
+def test_records_confirmed_before_a_restart_are_not_told_again() -> None:
+    async def talk() -> None:
+        port = FakePort(POINTS)
+        server = Iec104Server(plan(), port)
+        port.server = server
+        server.resume({"main": 2})
+        port.change([(2, 1.0, 0, NOON), (2, 0.0, 0, NOON), (2, 1.0, 0, NOON), (2, 0.0, 0, NOON)])
+        await server.start()
+        running = Site(port, server)
+        master = await running.master()
+        frame = await master.hear_i()
+        assert [element[0] for _, element in frame.objects(8)] == [1, 0]
+        assert await master.silent()
+        await running.end()
+
+    asyncio.run(talk())
+
+
+def test_an_overflow_drops_the_oldest_and_is_told() -> None:
+    async def talk(site: Site) -> None:
+        site.port.change([(1, float(i), 0, NOON) for i in range(100, 120)])
+        master = await site.master()
+        frame = await master.hear_i()
+        assert [float(np.frombuffer(e[:4], "<f4")[0]) for _, e in frame.objects(12)] == list(range(110, 120))
+        await until(lambda: site.port.published.get(9) == 10.0)
+        assert len(site.port.log.said("events lost: queue full, oldest dropped")) == 1
+
+    run(talk, plan(main_master(capacity=10)))
+
+
+def test_the_core_is_told_who_is_online() -> None:
+    async def talk(site: Site) -> None:
+        assert site.port.published[7] == 0.0
+        master = await site.master()
+        assert site.port.published[7] == 1.0
+        await master.close()
+        await until(lambda: site.port.published[7] == 0.0)
+
+    run(talk)
+
+
+def test_startdt_on_another_link_moves_the_events_there() -> None:
+    async def talk(site: Site) -> None:
+        first, second = await site.master(), await site.connect()
+        first.acknowledging = False
+        site.port.change([(1, 10.0, 0, NOON), (1, 20.0, 0, NOON)])
+        await first.hear_i()
+        await second.start()
+        again = await second.hear_i()
+        assert again.count == 2
+        await first.acknowledge()  # too late: the events are the second link's now
+        site.port.change([(1, 30.0, 0, NOON)])
+        assert (await second.hear_i()).count == 1
+        assert await first.silent()
+        assert site.server.groups["main"].station.queue.in_flight == 3
+
+    run(talk)
+
+
+def test_no_events_after_stopdt() -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        await master.say(STOPDT_ACT)
+        assert (await master.hear()).raw.hex() == STOPDT_CON
+        site.port.change([(1, 10.0, 0, NOON)])
+        assert await master.silent()
+
+    run(talk)
+
+
+def test_a_stranger_is_refused_and_logged_once() -> None:
+    async def talk(site: Site) -> None:
+        for _ in range(3):
+            assert await (await site.connect(source="127.0.0.9")).ended()
+        assert len(site.port.log.said("connection refused")) == 1
+
+    run(talk)
+
+
+def test_a_link_too_many_is_refused_and_the_others_are_tested() -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        assert await (await site.connect()).ended()
+        assert (await master.hear()).raw.hex() == TESTFR_ACT
+
+    run(talk, plan(main_master(links=1)))
+
+
+def test_two_masters_have_their_own_events() -> None:
+    other = MasterPlan(name="other", addresses=("127.0.0.2",), bindings=columns(ROWS[:1]))
+
+    async def talk(site: Site) -> None:
+        main, second = await site.master(), await site.master(source="127.0.0.2")
+        site.port.change([(1, 10.0, 0, NOON), (2, 0.0, 0, NOON)])
+        assert (await second.hear_i()).type_id == 30
+        assert [(await main.hear_i()).type_id for _ in range(2)] == [36, 30]
+
+    run(talk, plan(main_master(), other))
+
+
+def test_a_silent_peer_is_closed_after_t1() -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        master.acknowledging = False
+        site.port.change([(1, 10.0, 0, NOON)])
+        assert await master.ended()
+        [line] = site.port.log.said("connection closed")
+        assert "t1" in str(line["cause"])
+        assert (await (await site.master()).hear_i()).count == 1
+
+    run(talk, plan(apci=ApciParameters(t1_s=0.2, t2_s=0.1, t3_s=5)))
+
+
+@pytest.mark.parametrize(
+    ("request_asdu", "cause"),
+    [
+        (asdu(122, 13, 1, 0, "00"), 44),  # F_SC: files
+        (asdu(105, 6, 1, 0, "01"), 44),  # C_RP: reset is not done by this version
+        (asdu(1, 3, 1, 1001, "01"), 44),  # a monitored type from a master
+        (asdu(100, 3, 1, 0, "14"), 45),
+        (asdu(45, 5, 1, 6001, "01"), 45),
+        (asdu(100, 6, 7, 0, "14"), 46),
+        (asdu(45, 6, 0xFFFF, 6001, "01"), 46),
+        (asdu(100, 6, 1, 5, "14"), 47),
+        (asdu(45, 6, 1, 6999, "01"), 47),
+        (asdu(46, 6, 1, 6001, "01"), 47),
+        (asdu(102, 5, 1, 9999), 47),
+        (asdu(102, 5, 1, 6001), 47),
+    ],
+)
+def test_what_is_unknown_is_mirrored_with_its_cause(request_asdu: bytes, cause: int) -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        await master.send(request_asdu)
+        frame = await master.hear_i()
+        assert said(frame) == (request_asdu[0], cause, True)
+        assert frame.asdu[4:] == request_asdu[4:]
+
+    run(talk)
+
+
+def test_read_clock_and_test_command() -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        await master.send(asdu(102, 5, 1, 4002, oa=3))
+        read = await master.hear_i()
+        assert (said(read), read.originator, read.objects(5)) == (
+            (13, 5, False),
+            3,
+            [(4002, bytes.fromhex("0000803f00"))],
+        )
+        await master.send(asdu(103, 6, 1, 0, NOON_TAG))
+        assert said(await master.hear_i()) == (103, 7, False)
+        await master.send(asdu(103, 6, 1, 0, "9b4e0d164e0017"))  # month 0
+        assert said(await master.hear_i()) == (103, 7, True)
+        await master.send(asdu(104, 6, 1, 0, "aa55"))
+        assert said(await master.hear_i()) == (104, 7, False)
+        await master.send(asdu(104, 6, 1, 0, "0000"))
+        assert said(await master.hear_i()) == (104, 7, True)
+        await master.send(asdu(107, 6, 1, 0, "0700" + NOON_TAG))
+        answer = await master.hear_i()
+        assert (said(answer), answer.asdu[9:].hex()) == ((107, 7, False), "0700" + NOON_TAG)
+
+    run(talk)
+
+
+SELECT_SC, EXECUTE_SC = asdu(45, 6, 1, 6001, "81"), asdu(45, 6, 1, 6001, "01")
+
+
+@pytest.mark.parametrize(
+    ("request_asdu", "row", "value"),
+    [
+        (EXECUTE_SC, 6, 1.0),
+        (asdu(45, 6, 1, 6001, "00"), 6, 0.0),
+        (asdu(46, 6, 1, 6002, "02"), 10, 1.0),
+        (asdu(48, 6, 1, 7002, "00c000"), 5, -500.0),  # -0.5 of -1000..1000
+        (asdu(49, 6, 1, 7003, "9cff00"), 5, -100.0),
+        (asdu(50, 6, 1, 7004, "0000c04200"), 5, 96.0),
+        (asdu(63, 6, 1, 7004, "0000c04200" + NOON_TAG), 5, 96.0),
+    ],
+)
+def test_a_command_is_confirmed_and_terminated(request_asdu: bytes, row: int, value: float) -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        await master.send(request_asdu)
+        confirmed, terminated = await master.hear_i(), await master.hear_i()
+        assert said(confirmed) == (request_asdu[0], 7, False)
+        assert said(terminated) == (request_asdu[0], 10, False)
+        assert confirmed.asdu[4:] == terminated.asdu[4:] == request_asdu[4:]
+        [command] = site.port.commands.received
+        assert (command.row, command.value, command.origin.master) == (row, value, "main")
+        assert command.deadline_ns > command.received_ns
+
+    run(talk)
+
+
+def refuse(command: Command, tell: OnOutcome) -> None:
+    tell(Outcome(id=command.id, stage=Stage.REFUSED, reason=Reason.LOCAL))
+
+
+def accept_and_fail(command: Command, tell: OnOutcome) -> None:
+    tell(Outcome(id=command.id, stage=Stage.ACCEPTED))
+    tell(Outcome(id=command.id, stage=Stage.FAILED, reason=Reason.DEVICE_REFUSED))
+
+
+def fail(command: Command, tell: OnOutcome) -> None:
+    tell(Outcome(id=command.id, stage=Stage.FAILED, reason=Reason.CORE_LOST))
+
+
+def complete(command: Command, tell: OnOutcome) -> None:
+    tell(Outcome(id=command.id, stage=Stage.COMPLETED))
+
+
+@pytest.mark.parametrize(
+    ("script", "answers"),
+    [
+        (refuse, [(45, 7, True)]),
+        (fail, [(45, 7, True)]),
+        (accept_and_fail, [(45, 7, False), (45, 10, True)]),
+        (complete, [(45, 7, False), (45, 10, False)]),
+    ],
+)
+def test_the_brokers_answer_is_the_masters(script: Any, answers: list[tuple[int, int, bool]]) -> None:
+    async def talk(site: Site) -> None:
+        site.port.commands.script = script
+        master = await site.master()
+        await master.send(EXECUTE_SC)
+        assert [said(await master.hear_i()) for _ in answers] == answers
+        assert await master.silent()
+
+    run(talk)
+
+
+def test_a_late_result_reaches_only_the_link_that_asked() -> None:
+    async def talk(site: Site) -> None:
+        pending: list[tuple[Command, OnOutcome]] = []
+        site.port.commands.script = lambda command, tell: pending.append((command, tell))
+        first = await site.master()
+        await first.send(EXECUTE_SC)
+        await until(lambda: bool(pending))
+        second = await site.master()
+        command, tell = pending[0]
+        tell(Outcome(id=command.id, stage=Stage.ACCEPTED))
+        tell(Outcome(id=command.id, stage=Stage.COMPLETED))
+        assert await second.silent()
+
+    run(talk)
+
+
+@pytest.mark.parametrize(
+    "request_asdu",
+    [
+        asdu(45, 6 | 0x80, 1, 6001, "01"),  # test bit: never to the field
+        asdu(45, 6, 1, 6001, "11"),  # qualifier 4 is reserved
+        asdu(46, 6, 1, 6002, "00"),  # double command state 0
+        asdu(46, 6, 1, 6002, "82"),  # select where only direct is allowed
+        asdu(50, 6, 1, 7001, "0000c04200"),  # direct where select is demanded
+        asdu(50, 6, 1, 7004, "0000c07f00"),  # NaN
+        asdu(50, 6, 1, 7004, "0000807f00"),  # infinity
+        asdu(50, 6, 1, 7004, "0000c04201"),  # reserved qualifier of set-point
+        asdu(63, 6, 1, 7004, "0000c04200" + "9b4e0d164e0017"),  # a time that is none
+        asdu(45, 8, 1, 6001, "01"),  # deselect of what is not selected
+    ],
+)
+def test_a_command_that_may_not_be_is_confirmed_negative(request_asdu: bytes) -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        await master.send(request_asdu)
+        frame = await master.hear_i()
+        assert frame.negative
+        assert frame.cause in (7, 9)
+        assert frame.test == bool(request_asdu[2] & 0x80)
+        assert site.port.commands.received == []
+
+    run(talk)
+
+
+def test_a_master_without_the_right_is_confirmed_negative() -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        await master.send(EXECUTE_SC)
+        assert said(await master.hear_i()) == (45, 7, True)
+        assert site.port.commands.received == []
+
+    run(talk, plan(main_master(commands=False)))
+
+
+SELECT_SE, EXECUTE_SE = asdu(50, 6, 1, 7001, "0000c04280"), asdu(50, 6, 1, 7001, "0000c04200")
+
+
+@pytest.mark.parametrize(
+    ("says", "hears", "reaches"),
+    [
+        ([SELECT_SE, EXECUTE_SE], ["7", "7 10"], [96.0]),
+        ([SELECT_SE, EXECUTE_SE, EXECUTE_SE], ["7", "7 10", "-7"], [96.0]),
+        ([SELECT_SE, asdu(50, 6, 1, 7001, "0000c14200")], ["7", "-7"], []),  # another value
+        ([SELECT_SE, asdu(50, 6, 1, 7001, "0000c14200"), EXECUTE_SE], ["7", "-7", "-7"], []),  # and the select is gone
+        ([SELECT_SE, asdu(50, 6, 1, 7001, "0000c04200", oa=5)], ["7", "-7"], []),  # another originator
+        ([SELECT_SE, asdu(50, 8, 1, 7001, "0000c04280"), EXECUTE_SE], ["7", "9", "-7"], []),
+        ([SELECT_SC, asdu(45, 6, 1, 6001, "00")], ["7", "-7"], []),  # off instead of on
+        ([SELECT_SC, asdu(45, 6, 1, 6001, "05")], ["7", "-7"], []),  # short pulse instead of none
+        ([SELECT_SC, EXECUTE_SC], ["7", "7 10"], [1.0]),
+    ],
+)
+def test_select_before_execute(says: list[bytes], hears: list[str], reaches: list[float]) -> None:
+    """`hears`: the causes of the answers to each request, with a minus for P/N."""
+
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        for request_asdu, answers in zip(says, hears, strict=True):
+            await master.send(request_asdu)
+            frames = [await master.hear_i() for _ in answers.split()]
+            assert " ".join("-" * frame.negative + str(frame.cause) for frame in frames) == answers
+        assert [command.value for command in site.port.commands.received] == reaches
+
+    run(talk)
+
+
+def test_a_select_expires_and_dies_with_its_link() -> None:
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        await master.send(SELECT_SE)
+        await master.hear_i()
+        await asyncio.sleep(0.15)
+        await master.send(EXECUTE_SE)
+        assert said(await master.hear_i()) == (50, 7, True)
+        await master.send(SELECT_SE)
+        await master.hear_i()
+        await master.close()
+        again = await site.master()
+        await again.send(EXECUTE_SE)
+        assert said(await again.hear_i()) == (50, 7, True)
+
+    run(talk, plan(select_timeout_s=0.1))
+
+
+def test_cyclic_points_come_by_themselves() -> None:
+    rows = [(0, 1, 1, "M_ME_TF_1", 0, float("nan"), 0.1, 0)]
+
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        for _ in range(2):
+            assert said(await master.hear_i()) == (13, 1, False)
+
+    run(talk, plan(main_master(bindings=columns(rows))))
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        "00",  # no start octet
+        "6803",  # too short
+        "680a00000000670106000100",  # C_CS with an ASDU of 6 octets: no ioa
+        "680e00000000670106000100000000 01".replace(" ", ""),  # C_CS with a short CP56
+        "680e0000000064020600010000000014",  # two objects announced, one there
+        "680e0000000064000600010000000014",  # no object
+        "680d00000000680106000100000000",  # test command without its pattern
+        "680e00000200640106000100000000 14".replace(" ", ""),  # acknowledges what was not sent
+        "680e0200000064010600010000000014",  # N(S) 1 before 0
+    ],
+)
+def test_a_malformed_frame_closes_its_own_connection_and_nothing_else(octets: str) -> None:
+    async def talk(site: Site) -> None:
+        good, bad = await site.master(), await site.master(source="127.0.0.2")
+        await bad.say(octets)
+        assert await bad.ended()
+        [line] = site.port.log.said("connection closed")
+        assert line["master"] == "other"
+        site.port.change([(2, 0.0, 0, NOON)])
+        assert (await good.hear_i()).type_id == 30
+
+    run(talk, plan(main_master(), main_master(name="other", addresses=("127.0.0.2",))))
+
+
+def test_a_master_that_does_not_read_holds_up_nobody() -> None:
+    other = main_master(name="other", addresses=("127.0.0.2",), capacity=500)
+
+    async def talk(site: Site) -> None:
+        main, _stalled = await site.master(), await site.master(source="127.0.0.2")
+        total = 0
+        for i in range(20):
+            site.port.change([(1, float(1000 * i + j), 0, NOON) for j in range(2, 102)])
+            while total < 100 * (i + 1):
+                total += (await main.hear_i()).count
+        assert len(site.server.groups["other"].station.queue) == 500
+        assert site.server.groups["main"].station.queue.lost == 0
+
+    run(talk, plan(main_master(), other))
+
+
+def test_an_interrogation_and_events_share_the_window() -> None:
+    rows = [(0, 1, ioa, "M_ME_TF_1", 0, float("nan"), 0.0, 0) for ioa in range(1, 4000, 2)]
+    rows.append((2, 1, 5000, "M_SP_TB_1", 0, float("nan"), 0.0, 0))
+
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        await master.send(asdu(100, 6, 1, 0, "14"))
+        await master.hear_i()
+        site.port.change([(2, 0.0, 0, NOON)])
+        frames = await master.collect((100, 10))
+        assert [frame.type_id for frame in frames].index(30) < 30 < len(frames)
+
+    run(talk, plan(main_master(bindings=columns(rows))))
+
+
+def test_a_started_interrogation_can_be_deactivated() -> None:
+    rows = [(0, 1, ioa, "M_ME_TF_1", 0, float("nan"), 0.0, 0) for ioa in range(1, 4000, 2)]
+
+    async def talk(site: Site) -> None:
+        master = await site.master()
+        master.acknowledging = False
+        await master.send(asdu(100, 6, 1, 0, "14"))
+        await master.hear_i()
+        await master.send(asdu(100, 6, 1, 0, "14"))  # a second one while it runs is refused
+        await master.send(asdu(100, 8, 1, 0, "14"))
+        for _ in range(11):
+            await master.hear_i()
+        await master.acknowledge()
+        answers = [await master.hear_i(), await master.hear_i()]
+        assert [said(frame) for frame in answers] == [(100, 7, True), (100, 9, False)]
+        assert await master.silent()
+
+    run(talk, plan(main_master(bindings=columns(rows))))
