@@ -61,7 +61,7 @@ class DemoSite:
         for old, new in ((":5020", self.pcs_port), (":5021", self.meter_port), (":2404", self.port)):
             assert old in text
             text = text.replace(old, f":{new}")
-        text = re.sub(r"time_zone: Asia/Kolkata[^\n]*\n", "", text)
+        text = re.sub(r" *time_zone: Asia/Kolkata[^\n]*\n", "", text)
         self.site.write_text(text)
         self.log_path = folder / "gateway.log"
         self._simulator: subprocess.Popen[bytes] | None = None
@@ -223,6 +223,7 @@ class C104Master:
         return bool(self._done.get(timeout=timeout_s)["ok"])
 
     def is_open(self) -> bool:
+        assert self._process.poll() is None, f"c104 died, exit code {self._process.returncode}"
         return bool(self.states) and self.states[-1] == "OPEN"
 
     def objects(self, ioa: int, *, types: tuple[int, ...] = (), since: int = 0) -> list[dict[str, Any]]:
