@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from protocols.modbus.plan import Table
 from protocols.modbus.planner import Shelf
 
@@ -100,8 +102,6 @@ def test_what_was_refused_is_read_again_when_it_answers() -> None:
     search = plan.probe([3, 4])
     assert next(search) == (3, 4)
     assert search.send(True) == (4, 5)
-    try:
+    with contextlib.suppress(StopIteration):
         search.send(False)
-    except StopIteration:
-        pass
     assert plan.refused == {4}
