@@ -37,6 +37,9 @@ class _Core:
     def submit(self, server: str, command: Command, on_outcome: OnOutcome) -> None:
         raise RuntimeError("no commands in this measurement")
 
+    def refresh_ages(self) -> None:
+        """Every point here has a device."""
+
     def publish_system(self, server: str, batch: Changes) -> None:
         raise RuntimeError("no system points in this measurement")
 

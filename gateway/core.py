@@ -98,6 +98,8 @@ class Core:
         for index, (_, driver_plan) in enumerate(plan.drivers):
             self._driver_of[driver_plan.rows] = index
         self._states: dict[str, DeviceState] = {}
+        system = [row for row, name in enumerate(plan.catalogue.names) if name.startswith("system/")]
+        self._system_rows = np.array(system, np.intp)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -147,6 +149,14 @@ class Core:
         if row is not None:
             rows = np.array([row], np.uint32)
             self.publish(rows, np.array([value]), np.zeros(1, np.uint32), time.time_ns())
+
+    def refresh_ages(self) -> None:
+        """A calculated point was last seen when the oldest of its inputs was; a system point just now."""
+        seen_ns = self.table.seen_ns
+        seen_ns[self._system_rows] = time.time_ns()
+        for point in self.plan.calculated:
+            inputs = point.expression.inputs
+            seen_ns[point.row] = seen_ns[inputs].min() if len(inputs) else time.time_ns()
 
     async def _sweep(self) -> None:
         while True:

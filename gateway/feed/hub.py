@@ -47,6 +47,10 @@ class HubOwner(Protocol):
         """System points from the reader that serves `server`."""
         ...
 
+    def refresh_ages(self) -> None:
+        """Bring `seen_ns` of points without a device up to date, before a snapshot."""
+        ...
+
 
 @dataclass(slots=True)
 class _Reader:
@@ -131,6 +135,7 @@ class FeedHub:
     def snapshot(self) -> bytes:
         """The table as it stands, as a frame."""
         self.flush()
+        self.owner.refresh_ages()
         table = self.table
         payload = snapshot_payload(table.value, table.quality, table.time_ns, table.seen_ns)
         return frame(FrameKind.SNAPSHOT, payload, self.ring.seq)

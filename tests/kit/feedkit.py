@@ -64,6 +64,9 @@ class CoreSide:
         on_outcome(Outcome(id=command.id, stage=Stage.ACCEPTED))
         on_outcome(Outcome(id=command.id, stage=Stage.COMPLETED))
 
+    def refresh_ages(self) -> None:
+        """Every point here has a device."""
+
     def publish_system(self, server: str, batch: Changes) -> None:
         self.system.append((server, batch))
 
