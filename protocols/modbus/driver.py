@@ -146,6 +146,14 @@ class ModbusDriver:
         if unit.answered():
             self._port.state(unit.name, DeviceState.ONLINE, f"{self._plan.url} unit {unit.plan.unit}")
             self._schedule.hasten(unit, self._now())
+            self._hope()
+
+    def _hope(self) -> None:
+        """One unit has come back, so the others may have: ask them now, not when their turn comes."""
+        for unit in self._units:
+            if unit.state is DeviceState.LOST:
+                unit.not_before = 0.0
+                self._schedule.hasten(unit, self._now())
 
     async def _step(self, turn: Turn) -> None:
         """One request of a scan, and what follows from its answer."""
@@ -247,7 +255,7 @@ class ModbusDriver:
         if unit.failed() or unit.state is DeviceState.LOST:
             self._lose(unit, why)
             lost = sum(each.state is DeviceState.LOST for each in self._units)
-            unit.space(now, lost, len(self._units) > 1)
+            unit.space(now, lost, shared=lost < len(self._units))
         if self._plan.url.framed_rtu:
             # RTU answers carry no transaction number: a late one must not meet the next request to this unit.
             unit.not_before = max(unit.not_before, now + unit.plan.timeout_s)

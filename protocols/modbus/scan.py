@@ -177,12 +177,14 @@ class Scan:
 
     def retry(self) -> None:
         """Try some refused spans again, in rotation; the rest waits for the next retry."""
-        for number, shelf in enumerate(self._shelves):
-            if shelf.refused:
-                items = sorted(shelf.refused)
-                first = next(self._rotation) * PROBES_PER_RETRY % len(items)
-                self._begin(number, shelf.probe((items[first:] + items[:first])[:PROBES_PER_RETRY]))
-                return
+        lacking = [number for number, shelf in enumerate(self._shelves) if shelf.refused]
+        if not lacking:
+            return
+        turn = next(self._rotation)
+        number = lacking[turn % len(lacking)]
+        items = sorted(self._shelves[number].refused)
+        first = turn // len(lacking) * PROBES_PER_RETRY % len(items)
+        self._begin(number, self._shelves[number].probe((items[first:] + items[:first])[:PROBES_PER_RETRY]))
 
     def forgive(self) -> None:
         """Begin anew as if nothing had been refused or had failed."""

@@ -208,6 +208,19 @@ def test_a_living_unit_is_found_behind_a_dead_one() -> None:
     asyncio.run(story())
 
 
+def test_units_lost_together_come_back_together() -> None:
+    async def story() -> None:
+        async with at_work(gateway_line(*range(1, 9))) as scene:
+            await until(lambda: scene.good(*range(8)), "all good")
+            scene.simulator.faults.absent_units.update(range(1, 8))
+            await until(lambda: bool((scene.port.quality[:7] & LOST).all()), "seven lost")
+            # Each would be left alone for 9 x 7 x 100 ms; the first that is back calls the others.
+            scene.simulator.faults.absent_units.clear()
+            await until(lambda: scene.good(*range(8)), "all good again")
+
+    asyncio.run(story())
+
+
 WRITES = """
 point,kind,table,address,type,order,bit,scale,pulse_ms
 power,setpoint,holding,0,int16,,,0.1,

@@ -140,6 +140,29 @@ def test_pymodbus_server_over_a_serial_line() -> None:
     asyncio.run(story())
 
 
+def test_a_serial_adapter_that_is_pulled_out() -> None:
+    async def story() -> None:
+        errors: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
+        try:
+            cable = Cable(asyncio.get_running_loop())
+        except OSError as error:
+            pytest.skip(f"no pseudo-terminals here: {error}")
+        server = ModbusSerialServer(context(), port=cable.names[0], baudrate=115200, parity="N")
+        await server.serve_forever(background=True)
+        url = f"rtu://{cable.names[1]}?baudrate=115200&parity=N"
+        plan = line(MAP, url=url, scan_ms=20, timeout_ms=200, reconnect_max_s=0.3)
+        async with driving(plan) as (_, port):
+            await until(lambda: bool((port.quality[:9] == 0).all()), "good")
+            await server.shutdown()
+            cable.close()
+            await until(lambda: bool((port.quality & np.uint32(Quality.COMM_LOST)).all()), "comm lost")
+            assert port.value[0] == 1.5
+        assert not errors
+
+    asyncio.run(story())
+
+
 def test_a_serial_port_that_is_not_there_is_awaited() -> None:
     async def story() -> None:
         plan = line(MAP, url="rtu:///dev/no-such-port", scan_ms=50, reconnect_max_s=0.3)
