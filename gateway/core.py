@@ -26,8 +26,8 @@ from gateway.feed.address import socket_path
 from gateway.feed.hub import FeedHub
 from gateway.feed.ring import ChangeRing
 from gateway.log import get_log
-from gateway.points.change import Changes, Qualities, Rows, Times, Values
 from gateway.points.calculated import CalculatedPoints
+from gateway.points.change import Changes, Qualities, Rows, Times, Values
 from gateway.points.model import NO_ROW
 from gateway.points.quality import Quality
 from gateway.points.table import PointTable

@@ -19,7 +19,7 @@ Qualities = NDArray[np.uint32]
 Times = NDArray[np.int64]
 
 
-def changes(rows: Rows, values: Values, qualities: Qualities, times_ns: Times) -> Changes:
+def changes(rows: NDArray[np.integer], values: Values, qualities: Qualities, times_ns: Times) -> Changes:
     """Gather four columns of equal length into one array of `CHANGE` records."""
     out = np.empty(len(rows), CHANGE)
     out["row"] = rows

@@ -13,6 +13,7 @@ from gateway.points.quality import Quality
 
 NO_CHANGES: Final[Changes] = np.empty(0, CHANGE)
 
+_Index = NDArray[np.intp]
 _FREE, _SUBSTITUTED, _BLOCKED = 0, 1, 2
 _FOR_EVER: Final = 1 << 62
 _NOT_TOPICAL: Final = np.uint32(Quality.NOT_TOPICAL)
@@ -40,7 +41,8 @@ class PointTable:
         max_age = np.nan_to_num(catalogue.max_age_s, nan=0.0)
         self._max_age_ns: Times = np.where(max_age > 0, max_age * 1e9, float(_FOR_EVER)).astype(np.int64)
         self._low, self._high = catalogue.low, catalogue.high
-        self._order = np.zeros(size, np.int64)
+        self._order = np.zeros(size, np.intp)
+        self._positions = np.arange(size)
         self._held: NDArray[np.uint8] = np.zeros(size, np.uint8)
         self._holds = 0
         self._field = np.zeros(0, CHANGE)
@@ -54,20 +56,20 @@ class PointTable:
         Values outside the engineering range get OVER_RANGE. Returns what changed. Raises `IndexError` for a
         row beyond the table.
         """
-        count = len(rows)
+        at = rows.astype(np.intp)  # once: numpy would convert at every use
         if isinstance(times_ns, int):
-            times_ns = np.full(count, times_ns, np.int64)
-        out_of_range = (values < self._low[rows]) | (values > self._high[rows])
+            times_ns = np.full(len(at), times_ns, np.int64)
+        out_of_range = (values < self._low.take(at)) | (values > self._high.take(at))
         if out_of_range.any():
             qualities = qualities | np.where(out_of_range, _OVER_RANGE, np.uint32(0))
-        position = np.arange(count)
-        self._order[rows] = position
-        if (self._order[rows] == position).all():
-            return self._publish_once(rows, values, qualities, times_ns, now_ns)
-        return self._publish_repeated(rows, values, qualities, times_ns, now_ns)
+        position = self._positions[: len(at)] if len(at) <= len(self._positions) else np.arange(len(at))
+        self._order[at] = position
+        if np.array_equal(self._order.take(at), position):
+            return self._publish_once(at, values, qualities, times_ns, now_ns)
+        return self._publish_repeated(at, values, qualities, times_ns, now_ns)
 
     def _publish_repeated(
-        self, rows: Rows, values: Values, qualities: Qualities, times_ns: Times, now_ns: int
+        self, rows: _Index, values: Values, qualities: Qualities, times_ns: Times, now_ns: int
     ) -> Changes:
         """Split where a row comes again, so that each step is compared with the one before it."""
         out: list[Changes] = []
@@ -81,7 +83,7 @@ class PointTable:
         out.append(self._publish_once(rows[start:], values[start:], qualities[start:], times_ns[start:], now_ns))
         return np.concatenate(out)
 
-    def _publish_once(self, rows: Rows, values: Values, qualities: Qualities, times_ns: Times, now_ns: int) -> Changes:
+    def _publish_once(self, rows: _Index, values: Values, qualities: Qualities, times_ns: Times, now_ns: int) -> Changes:
         self._updated_ns[rows] = now_ns
         self.seen_ns[rows] = times_ns
         if self._holds:
@@ -90,14 +92,17 @@ class PointTable:
                 self._field[rows[held]] = changes(rows[held], values[held], qualities[held], times_ns[held])
                 free = ~held
                 rows, values, qualities, times_ns = rows[free], values[free], qualities[free], times_ns[free]
-        differs = self.value[rows].view(np.int64) != np.ascontiguousarray(values).view(np.int64)
-        differs |= self.quality[rows] != qualities
-        index = np.flatnonzero(differs)
+        differs = self.value.take(rows).view(np.int64) != np.ascontiguousarray(values).view(np.int64)
+        differs |= self.quality.take(rows) != qualities
+        index = differs.nonzero()[0]
         if not len(index):
             return NO_CHANGES
-        out = changes(rows[index], values[index], qualities[index], times_ns[index])
-        self._store(out)
-        return out
+        if len(index) < len(rows):
+            rows, values, qualities, times_ns = rows[index], values[index], qualities[index], times_ns[index]
+        self.value[rows] = values
+        self.quality[rows] = qualities
+        self.time_ns[rows] = times_ns
+        return changes(rows, values, qualities, times_ns)
 
     def _store(self, batch: Changes) -> None:
         rows = batch["row"]
