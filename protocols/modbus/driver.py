@@ -65,6 +65,7 @@ class ModbusDriver:
     async def _connect(self) -> None:
         """Until the line is up, for ever."""
         while True:
+            _leave_if_cancelled()
             await asyncio.sleep(self._backoff.next_s())
             try:
                 await self._client.connect(self._connect_timeout_s)
@@ -81,6 +82,7 @@ class ModbusDriver:
     async def _serve(self) -> None:
         """While the line is up: a write if one waits, else the scan that has waited longest, else sleep."""
         while self._client.connected:
+            _leave_if_cancelled()
             if self._writer.waiting:
                 await self._writer.perform()
                 continue
@@ -295,6 +297,13 @@ class ModbusDriver:
     def counters(self) -> Mapping[str, Mapping[str, int]]:
         """Per device: see `protocols.modbus.unit.COUNTERS`."""
         return {unit.name: dict(unit.counters) for unit in self._units}
+
+
+def _leave_if_cancelled() -> None:
+    """Python 3.11's `wait_for`, under pymodbus, swallows a cancellation that meets an answer: raise it again."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _silence_s(plan: LinePlan) -> float:

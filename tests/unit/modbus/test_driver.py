@@ -10,10 +10,12 @@ import pytest
 from gateway.contracts import DeviceState, Pulse, Write, WriteLost, WriteRefused
 from gateway.points import Quality
 from protocols.modbus import driver as driver_module
+from protocols.modbus.driver import ModbusDriver
 from protocols.modbus.plan import LinePlan, Table
-from tests.kit.modbuskit import device_rows, line, lines, source
+from protocols.modbus.simulator import ModbusSimulator
+from tests.kit.modbuskit import at, device_rows, line, lines, source
 from tests.kit.modbusline import Scene, at_work
-from tests.kit.recordingport import until
+from tests.kit.recordingport import RecordingPort, until
 
 INVALID, LOST = int(Quality.INVALID), int(Quality.COMM_LOST)
 
@@ -371,3 +373,25 @@ def test_writes_that_wait_when_the_line_goes_are_lost_not_forgotten() -> None:
                     await asker
 
     asyncio.run(story())
+
+
+def test_a_cancellation_that_meets_an_answer_is_not_lost() -> None:
+    class Port(RecordingPort):
+        """Cancels the driver in the very turn of the loop in which an answer has come."""
+
+        def now_ns(self) -> int:
+            task.cancel()
+            return super().now_ns()
+
+    async def story() -> bool:
+        nonlocal task
+        plan = quick(FOUR)
+        simulator = ModbusSimulator(plan)
+        await simulator.start()
+        task = asyncio.create_task(ModbusDriver(at(plan, simulator.url), Port(4)).run())
+        done, _ = await asyncio.wait([task], timeout=10)
+        await simulator.stop()
+        return bool(done)
+
+    task: asyncio.Task[None]
+    assert asyncio.run(story()), "the driver has ended"
