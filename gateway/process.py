@@ -6,6 +6,7 @@ import gc
 import os
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from gateway.child import read_plan, run_child
@@ -50,7 +51,7 @@ def _compile(site: str, state_dir: str) -> None:
         pickle.dump(process_plans(plan, Path(state_dir) if state_dir else None), out, pickle.HIGHEST_PROTOCOL)
 
 
-_ROLES = {"core": _core, "worker": _worker, "compile": _compile}
+_ROLES: dict[str, Callable[..., None]] = {"core": _core, "worker": _worker, "compile": _compile}
 
 if __name__ == "__main__":
     _ROLES[sys.argv[1]](*sys.argv[2:])

@@ -68,6 +68,9 @@ class Station:
         quiet = np.flatnonzero(~self._reported)
         rows = self.plan.bindings.row[quiet]
         self._deadband.reset(quiet, self.table.value[rows], self.table.quality[rows])
+        # From here on every record is new; what the feed's reader makes up itself (a lost core, a difference between
+        # snapshots) is numbered with the last record it had, which may be an old one.
+        self._confirmed_seq = 0
 
     def changes(self, batch: Changes, seq: int) -> int:
         """Make events of changes; `seq` is that of the last record. Returns how many old events were dropped."""
