@@ -1,0 +1,107 @@
+"""config/README.md says what the code accepts, and the shipped and worded examples load."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config import load_site
+from gateway.contracts import ConfigError
+from gateway.contracts.settings import DeviceRow, DeviceSettings, MasterRow, MasterSettings, ServerSettings
+from gateway.plainwords import known_keys
+from gateway.points.expression import FUNCTIONS
+from gateway.sitemodel import CalculatedSettings, ControlSettings, LogSettings, SiteSettings
+from protocols.iec104.settings import SETTINGS as IEC104
+from protocols.modbus.settings import SETTINGS as MODBUS
+
+ROOT = Path(__file__).parents[3]
+README = ROOT / "config" / "README.md"
+EXAMPLE = ROOT.parent / "shared" / "example-site"
+
+DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
+    "Site": (SiteSettings, None),
+    "Device": (DeviceSettings, None),
+    "Device with `driver: modbus`": (MODBUS.device_model, DeviceSettings),
+    "Calculated point": (CalculatedSettings, None),
+    "Server": (ServerSettings, None),
+    "Master": (MasterSettings, None),
+    "Server with `protocol: iec104`": (IEC104.server_model, ServerSettings),
+    "Master of `protocol: iec104`": (IEC104.master_model, MasterSettings),
+    "Control": (ControlSettings, None),
+    "Log": (LogSettings, None),
+    "Columns of every device map": (DeviceRow, None),
+    "Further columns with `driver: modbus`": (MODBUS.row_model, DeviceRow),
+    "Columns of every master map": (MasterRow, None),
+    "Further columns with `protocol: iec104`": (IEC104.row_model, MasterRow),
+}
+
+
+def table(heading: str) -> dict[str, str]:
+    """Key -> default as the README has it."""
+    sections = re.split(r"^#+ (.*)\n", README.read_text(), flags=re.MULTILINE)
+    text = sections[sections.index(heading) + 1]
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", text, flags=re.MULTILINE)
+    return dict(rows)
+
+
+@pytest.mark.parametrize("heading", DOCUMENTED)
+def test_documented_keys_are_those_of_the_models(heading: str) -> None:
+    model, base = DOCUMENTED[heading]
+    fields = {name: info for name, info in known_keys(model).items() if name not in known_keys(base)}
+    documented = table(heading)
+    assert set(documented) == set(fields)
+    for name, info in fields.items():
+        default = documented[name].strip("`")
+        assert (default == "needed") == info.is_required(), name
+        if re.fullmatch(r"[\d.]+", default) and info.default is not None:
+            assert float(default) == info.default, name
+
+
+def test_every_function_is_documented() -> None:
+    text = README.read_text()
+    assert all(f"`{name}(" in text or f", `{name}(" in text for name in [*FUNCTIONS, "good"])
+
+
+def test_the_demo_site_loads() -> None:
+    plan = load_site(ROOT / "config" / "demo" / "site.yaml")
+    assert len(plan.catalogue) > 20
+    assert plan.warnings == []
+
+
+@pytest.fixture
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    if not EXAMPLE.is_dir():
+        pytest.skip("the example site is not beside this checkout")
+    monkeypatch.setenv("INFLUX_TOKEN", "swordfish")
+    shutil.copytree(EXAMPLE, tmp_path / "site")
+    return tmp_path / "site" / "site.yaml"
+
+
+def test_the_example_site_is_told_what_this_version_lacks(example: Path) -> None:
+    """Its drivers and servers that are not installed, and its control that is not run: nothing else is wrong."""
+    with pytest.raises(ConfigError) as caught:
+        load_site(example)
+    messages = [problem.message for problem in caught.value.report.errors]
+    assert all(re.search(r"is installed|not run by this version", message) for message in messages), messages
+    assert "swordfish" not in str(caught.value)
+
+
+def test_the_example_site_without_what_is_missing_loads(example: Path) -> None:
+    text = example.read_text()
+    for name in ("bms1", "pmu1", "rldc", "plant-ua"):
+        text = re.sub(rf"  - name: {name}\n(?:    .*\n|\n(?=  ))*", "", text)
+    text = re.sub(r"calculated:.*?(?=servers:)", "", text, flags=re.DOTALL)
+    text = re.sub(r"  interlocks:.*?(?=history:)", "\n", text, flags=re.DOTALL)
+    example.write_text(text)
+    plan = load_site(example)
+    assert [len(plan.device_rows[name]) for name in ("pcs1", "meter")] == [14, 3]
+    assert plan.servers[0].bindings == {"sldc-main": 8}
+    assert sorted(plan.catalogue.names[row] for row in plan.rights["sldc", "sldc-main"]) == [
+        "bess1/pcs/power_setpoint",
+        "bess1/pcs/run",
+    ]
+    assert [warning.place.line is not None for warning in plan.warnings] == [True, True]
