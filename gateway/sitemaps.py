@@ -55,7 +55,6 @@ class MapReader:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._raw: dict[Path, PointMap | None] = {}
         self._checked: dict[tuple[Path, type[Any]], CheckedMap | None] = {}
         self._devices: dict[tuple[Path, type[Any]], DeviceMap | None] = {}
 
@@ -76,10 +75,8 @@ class MapReader:
         return self._devices[key]
 
     def _read(self, path: Path, asked_at: Place) -> PointMap | None:
-        if path not in self._raw:
-            text = read_text(path, self._report, asked_at)
-            self._raw[path] = None if text is None else parse_map(text, str(path), self._report)
-        return self._raw[path]
+        text = read_text(path, self._report, asked_at)
+        return None if text is None else parse_map(text, str(path), self._report)
 
 
 def _check_rows(raw: PointMap, model: type[BaseModel], report: Report) -> CheckedMap | None:
