@@ -22,7 +22,8 @@ from protocols.iec104.scan import Scan
 if TYPE_CHECKING:
     from protocols.iec104.session import Session
 
-_TEST_PATTERN: Final = 0x55AA
+_TEST_PATTERNS: Final = frozenset({0x55AA, 0x55CC})
+"""Fixed test bit pattern (IEC 60870-5-101 7.2.6.14): 55AA hex. lib60870, under many masters, sends 55CC."""
 _GENERAL_COUNTERS: Final = 5
 _STATION: Final = 20
 _COUNTER_SCAN: Final = 0x100
@@ -177,8 +178,8 @@ def _time_ns(request: Request) -> int | None:
 
 
 def _test(request: Request) -> None:
-    """C_TS without time: the fixed test pattern comes back, or a negative confirmation."""
-    request.confirm(int(request.element["fbp"][0]) == _TEST_PATTERN)
+    """C_TS without time: the test pattern comes back, another with a negative confirmation."""
+    request.confirm(int(request.element["fbp"][0]) in _TEST_PATTERNS)
 
 
 def _test_with_time(request: Request) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gateway.contracts import Command, OnOutcome, Outcome, Stage
 from gateway.points import Kind, Quality
 from protocols.iec104.elements import BY_NAME
 from protocols.iec104.plan import BindingColumns, MasterPlan, Mode, ServerPlan
@@ -32,21 +33,35 @@ def wait(condition, timeout=15.0):
     end = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > end:
-            raise SystemExit("waited in vain")
+            raise SystemExit(f"waited in vain: {connection.state}, {len(points)} points")
         time.sleep(0.01)
 
-client = c104.Client(tick_rate_ms=10)
+client = c104.Client(tick_rate_ms=50)
 connection = client.add_connection(ip="127.0.0.1", port=int(sys.argv[1]), init=c104.Init.NONE)
 station = connection.add_station(common_address=1)
-points = {}
+# c104 knows one type per ioa: the point whose event is waited for is known by its tagged type, the others untagged.
+event = station.add_point(io_address=3000, type=c104.Type.M_ME_TF_1)
+points = {3000: event}
 
 def on_point(client: c104.Client, station: c104.Station, io_address: int, point_type: c104.Type) -> None:
     points[io_address] = station.add_point(io_address=io_address, type=point_type)
 
+tests = []
+
+def on_raw(connection: c104.Connection, data: bytes) -> None:
+    if data[6:7] == b"\\x68":
+        tests.append(data[6:].hex())
+
 client.on_new_point(callable=on_point)
+connection.on_receive_raw(callable=on_raw)
 client.start()
 wait(lambda: connection.is_connected)
-wait(lambda: connection.state == c104.ConnectionState.OPEN)
+
+def opened():
+    # Now and then c104 does not send STARTDT by itself.
+    return connection.state == c104.ConnectionState.OPEN or (connection.unmute() and False)
+
+wait(opened)
 # The first interrogation makes the points known, the second fills those that were new.
 done = connection.interrogation(common_address=1)
 wait(lambda: len(points) >= int(sys.argv[2]))
@@ -57,9 +72,8 @@ tell(step="interrogated", done=done, count=len(points),
      total=sum(float(p.value) for p in points.values()))
 
 expected = json.loads(sys.stdin.readline())
-event = station.add_point(io_address=4001, type=c104.Type.M_ME_TF_1) or station.get_point(4001)
 tell(step="listening")
-wait(lambda: event is not None and abs(float(event.value) - expected["value"]) < 1e-3)
+wait(lambda: abs(float(event.value) - expected["value"]) < 1e-3)
 tell(step="event", value=float(event.value), recorded_at=event.recorded_at.timestamp())
 
 setpoint = station.add_point(io_address=7001, type=c104.Type.C_SE_NC_1)
@@ -70,7 +84,10 @@ selected.command_mode = c104.CommandMode.SELECT_AND_EXECUTE
 selected.value = -12.25
 tell(step="select and execute", done=selected.transmit(cause=c104.Cot.ACTIVATION))
 tell(step="clock", done=connection.clock_sync(common_address=1))
-tell(step="test", done=connection.test(common_address=1))
+# c104 does not take the answer to its own test command for one, so it is read from the wire.
+connection.test(common_address=1, with_time=False, wait_for_response=False)
+wait(lambda: tests)
+tell(step="test", answer=tests[0])
 client.stop()
 """
 
@@ -90,6 +107,13 @@ def columns(rows: list[tuple[int, int, str, int]]) -> BindingColumns:
         cyclic_s=np.zeros(count, np.float32),
         mode=np.array([row[3] for row in rows], np.uint8),
     )
+
+
+def like_a_device(command: Command, tell: OnOutcome) -> None:
+    """Takes its time. c104 misses an answer that comes before its own call has begun to wait."""
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.05, tell, Outcome(id=command.id, stage=Stage.ACCEPTED))
+    loop.call_later(0.1, tell, Outcome(id=command.id, stage=Stage.COMPLETED))
 
 
 class Master:
@@ -131,7 +155,8 @@ def test_c104_interrogates_hears_events_and_commands() -> None:
     analogs = 2_000
     kinds = [(f"a{i}", Kind.ANALOG) for i in range(analogs)]
     points = catalogue(*kinds, ("setpoint", Kind.SETPOINT), ("selected", Kind.SETPOINT))
-    rows = [(i, 4001 + i, "M_ME_NC_1" if i else "M_ME_TF_1", 0) for i in range(analogs)]
+    # c104 drops a whole ASDU when it knows one of its ioas by another type: the tagged point stands apart.
+    rows = [(i, 4001 + i if i else 3000, "M_ME_NC_1" if i else "M_ME_TF_1", 0) for i in range(analogs)]
     rows += [(analogs, 7001, "C_SE_NC_1", Mode.DIRECT), (analogs + 1, 7002, "C_SE_NC_1", Mode.SELECT)]
     master_plan = MasterPlan(name="main", addresses=("127.0.0.1",), bindings=columns(rows), commands=True)
 
@@ -141,6 +166,7 @@ def test_c104_interrogates_hears_events_and_commands() -> None:
             port.set(row, row / 4, NOON, int(Quality.NOT_TOPICAL) if row == 1 else 0)
         server = Iec104Server(ServerPlan(name="sldc", host="127.0.0.1", port=0, masters=[master_plan]), port)
         port.server = server
+        port.commands.script = like_a_device
         await server.start()
         master = await Master.start(server.bound_port, analogs)
         try:
@@ -152,7 +178,7 @@ def test_c104_interrogates_hears_events_and_commands() -> None:
             await master.step("listening")
             port.change([(0, 77.5, 0, NOON)])
             facts = await master.step("event")
-            assert facts["value"] == 77.5
+            assert (facts["value"], facts["recorded_at"]) == (77.5, NOON // 1_000_000 / 1000)
             assert (await master.step("setpoint"))["done"]
             assert (await master.step("select and execute"))["done"]
             assert [(command.row, command.value) for command in port.commands.received] == [
@@ -160,7 +186,7 @@ def test_c104_interrogates_hears_events_and_commands() -> None:
                 (analogs + 1, -12.25),
             ]
             assert (await master.step("clock"))["done"]
-            assert (await master.step("test"))["done"]
+            assert (await master.step("test"))["answer"] == "680107000100" + "000000" + "cc55"
             await until(lambda: port.confirmed.get("main") == 1)
         finally:
             await master.end()
