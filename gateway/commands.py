@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from gateway.audit import AuditLog
 from gateway.contracts.command import Action, Command, OnOutcome, Outcome, Reason, Stage
 from gateway.contracts.driver import Write, WriteLost, WriteRefused
@@ -24,6 +22,7 @@ LOCAL_SERVER: Final = "local"
 """The `server` of a person on the gateway itself, who reaches the feed's socket by its file mode."""
 
 _FEEDBACK_POLL_S: Final = 0.02
+_FEEDBACK_PART: Final = 0.005
 _HOLDS: Final = (Action.SUBSTITUTE, Action.RELEASE, Action.BLOCK, Action.UNBLOCK)
 
 Refusal = tuple[Reason, str]
@@ -270,7 +269,9 @@ class CommandBroker:
     async def _agrees(self, flight: _InFlight, feedback: int) -> bool:
         """Whether the feedback point reaches the commanded value, measured after the acknowledgement, in time."""
         command, table = flight.command, self._table
-        tolerance = float(np.nan_to_num(self._catalogue.feedback_tolerance[command.row]))
+        tolerance = float(self._catalogue.feedback_tolerance[command.row])
+        if math.isnan(tolerance):  # neither the point nor its feedback has a range to take a part of
+            tolerance = _FEEDBACK_PART * abs(command.value)
         limit_ns = int(float(self._catalogue.feedback_s[command.row]) * 1e9)
         end_ns = min(command.deadline_ns, flight.acknowledged_ns + limit_ns)
         while True:

@@ -254,6 +254,7 @@ def compile_site(site: Path, state_dir: Path | None) -> ProcessPlans:
 
 def run_site(site: Path, state_dir: Path | None) -> int:
     """`gridgate run`: serve the site in the foreground until told to stop. Returns the exit code."""
+    os.umask(0o077)  # what the gateway writes is for its owner only; the children inherit it
     plans = compile_site(site, state_dir)
     setproctitle(f"gridgate supervisor {plans.site}")
     setup("supervisor")

@@ -83,7 +83,9 @@ class PointTable:
         out.append(self._publish_once(rows[start:], values[start:], qualities[start:], times_ns[start:], now_ns))
         return np.concatenate(out)
 
-    def _publish_once(self, rows: _Index, values: Values, qualities: Qualities, times_ns: Times, now_ns: int) -> Changes:
+    def _publish_once(
+        self, rows: _Index, values: Values, qualities: Qualities, times_ns: Times, now_ns: int
+    ) -> Changes:
         self._updated_ns[rows] = now_ns
         self.seen_ns[rows] = times_ns
         if self._holds:

@@ -114,10 +114,14 @@ class DemoSite:
         self._gateway = self.spawn()
         wait_until(lambda: self.logged("gateway serves"), "the gateway to serve")
 
-    def spawn(self) -> subprocess.Popen[bytes]:
+    def adopt(self, gateway: subprocess.Popen[bytes]) -> None:
+        """Take a gateway that was started otherwise as this site's own."""
+        self._gateway = gateway
+
+    def spawn(self, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "gateway", "run", str(self.site), "--state-dir", str(self.state_dir)]
         with self.log_path.open("ab") as log:
-            return subprocess.Popen(command, stdout=log, stderr=log, env=ENVIRONMENT)
+            return subprocess.Popen(command, stdout=log, stderr=log, env=ENVIRONMENT | (environment or {}))
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one `gridgate` command on this site."""
