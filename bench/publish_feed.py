@@ -58,6 +58,9 @@ class _Reader:
         self.received += len(batch)
         self.delays_ns.append(time.time_ns() - int(batch["time_ns"][-1]))
 
+    def feed_commanded(self, row: int, feedback: int, remote: bool) -> None:
+        """Of no interest here."""
+
     def feed_ready(self) -> None:
         sys.stdout.write("ready\n")
         sys.stdout.flush()

@@ -66,12 +66,13 @@ class CommandBroker:
         table: PointTable,
         authority: Authority,
         write_field: WriteField,
+        tell_commanded: Callable[[int, int, bool], None],
         spread: Callable[[Changes], None],
         audit: AuditLog,
         log: Log,
     ) -> None:
         self._catalogue, self._table, self._authority = catalogue, table, authority
-        self._write_field, self._spread = write_field, spread
+        self._write_field, self._tell_commanded, self._spread = write_field, tell_commanded, spread
         self._audit, self._log = audit, log
         self._in_flight: dict[int, _InFlight] = {}
         self._checks: tuple[Callable[[Command], Refusal | None], ...] = (
@@ -251,6 +252,8 @@ class CommandBroker:
             return Outcome(id=command.id, stage=Stage.FAILED, reason=reason, text=text)
 
         left_s = (command.deadline_ns - time.time_ns()) / 1e9
+        feedback = int(self._catalogue.feedback[command.row])
+        self._tell_commanded(command.row, feedback, command.origin.server != LOCAL_SERVER)
         try:
             async with asyncio.timeout(left_s):
                 await self._write_field(Write(row=command.row, value=command.value, pulse=command.pulse))
@@ -261,7 +264,6 @@ class CommandBroker:
         except TimeoutError:
             return failed(Reason.TIMEOUT, "the device did not acknowledge before the deadline")
         flight.acknowledged_ns = time.time_ns()
-        feedback = int(self._catalogue.feedback[command.row])
         if feedback != NO_ROW and not await self._agrees(flight, feedback):
             return failed(Reason.FEEDBACK, self._disagreement(command, feedback))
         return Outcome(id=command.id, stage=Stage.COMPLETED)

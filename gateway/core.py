@@ -90,7 +90,14 @@ class Core:
         local_row, remote_when = plan.local_remote or (NO_ROW, 0.0)
         authority = Authority(rights=rights_by_master(plan.rights), local_row=local_row, remote_when=remote_when)
         self.broker = CommandBroker(
-            plan.catalogue, self.table, authority, self.write_field, self.spread, self.audit, log.bind(part="broker")
+            plan.catalogue,
+            self.table,
+            authority,
+            self.write_field,
+            self.hub.tell_commanded,
+            self.spread,
+            self.audit,
+            log.bind(part="broker"),
         )
         self._calculated = CalculatedPoints(plan.calculated) if plan.calculated else None
         self._drivers: list[FieldDriver | None] = [None] * len(plan.drivers)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,16 +22,18 @@ from gateway.log import get_log
 from gateway.points.change import Changes, Rows, Values, changes
 from gateway.points.model import PointCatalogue
 from gateway.processplans import WorkerPlan
+from gateway.trace import TraceRing
 
 
 class _Port:
     """The worker as its server sees it."""
 
-    def __init__(self, client: FeedClient, catalogue: PointCatalogue, log: Log) -> None:
+    def __init__(self, client: FeedClient, catalogue: PointCatalogue, state_dir: Path, log: Log) -> None:
         self._client = client
-        self.catalogue, self.log = catalogue, log
+        self.catalogue, self.state_dir, self.log = catalogue, state_dir, log
         self.table: TableView = client.mirror
         self.commands: CommandPort = client
+        self.trace = TraceRing()
 
     def confirm(self, master: str, seq: int) -> None:
         self._client.confirm(master, seq)
@@ -49,7 +52,8 @@ class Worker:
         size = len(plan.catalogue)
         self.client = FeedClient(socket_path(plan.state_dir), name, entry.name, size, self, log.bind(part="feed"))
         make: Callable[[Any, Any], OutputServer] = registry.load(registry.grid(entry.protocol).server)
-        self.server = make(entry.plan, _Port(self.client, plan.catalogue, log))
+        self.port = _Port(self.client, plan.catalogue, plan.state_dir, log)
+        self.server = make(entry.plan, self.port)
         self._primed = asyncio.Event()
 
     def feed_confirmed(self, confirmed: dict[str, int]) -> None:
@@ -60,6 +64,9 @@ class Worker:
 
     def feed_ready(self) -> None:
         self._primed.set()
+
+    def feed_commanded(self, row: int, feedback: int, remote: bool) -> None:
+        self.server.commanded(row, feedback, remote)
 
     async def run(self, child: Child) -> None:
         """Serve until told to stop. Raises `OSError` when the listen address cannot be had."""

@@ -37,6 +37,9 @@ class _Quiet:
     def feed_changes(self, batch: Changes, seq: int) -> None:
         """The mirror has it."""
 
+    def feed_commanded(self, row: int, feedback: int, remote: bool) -> None:
+        """Of no interest here."""
+
     def feed_ready(self) -> None:
         self.ready.set()
 

@@ -28,9 +28,25 @@ from gateway.contracts.driver import (
 )
 from gateway.contracts.log import Log
 from gateway.contracts.places import ConfigError, Place, Problem, Report, nearest
-from gateway.contracts.server import GridProtocol, GridSettings, OutputServer, ServerPort, TableView
+from gateway.contracts.server import (
+    DescribedFrame,
+    DocumentWriter,
+    FrameDescriber,
+    FrameTrace,
+    GridProtocol,
+    GridSettings,
+    LinkName,
+    OutputServer,
+    ServerPort,
+    TableView,
+)
 
 __all__ = [
+    "LinkName",
+    "FrameTrace",
+    "FrameDescriber",
+    "DocumentWriter",
+    "DescribedFrame",
     "Action",
     "Command",
     "CommandPort",

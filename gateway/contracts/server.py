@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from gateway.contracts.command import CommandPort
@@ -19,6 +20,24 @@ class TableView(Protocol):
     time_ns: Times
 
 
+class FrameTrace(Protocol):
+    """Where a server leaves the octets of its links for whoever looks; bounded, cheap, never decoded here."""
+
+    def record(self, link: LinkName, outgoing: bool, data: bytes) -> None:
+        """Octets as they went over the wire, in any chunking, in order per link."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LinkName:
+    """One connection in a trace: the master's name, a number that is not used twice, both TCP addresses."""
+
+    master: str
+    number: int
+    local: tuple[str, int]
+    peer: tuple[str, int]
+
+
 class ServerPort(Protocol):
     """What the worker gives a server."""
 
@@ -26,6 +45,9 @@ class ServerPort(Protocol):
     catalogue: PointCatalogue
     table: TableView
     commands: CommandPort
+    trace: FrameTrace
+    state_dir: Path
+    """For what must survive this process: journals."""
 
     def confirm(self, master: str, seq: int) -> None:
         """This master has confirmed every event that came of feed records up to and including `seq`.
@@ -58,6 +80,14 @@ class OutputServer(Protocol):
         """
         ...
 
+    def commanded(self, row: int, feedback: int, remote: bool) -> None:
+        """A command for the point in `row` was written to the field just now.
+
+        `feedback` is the row that shows its effect (or `NO_ROW`); `remote` tells a master from a person at the site
+        or the gateway's own control. What changes there next is return information.
+        """
+        ...
+
     async def start(self) -> None:
         """Listen. Raises `OSError` when the address is taken."""
         ...
@@ -87,7 +117,41 @@ class GridSettings(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridProtocol:
-    """What a grid package's ``__init__`` names; each value is ``module:attribute``, imported only when needed."""
+    """What a grid package's ``__init__`` names; each value is ``module:attribute``, imported only when needed.
+
+    `describe`: a `FrameDescriber` class for `gridgate trace`; `documents`: a `DocumentWriter` for `gridgate docs`;
+    `selftest`: a `SoeSelftest` for `gridgate selftest soe`. Empty: the protocol has none.
+    """
 
     settings: str
     server: str
+    describe: str = ""
+    documents: str = ""
+    selftest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedFrame:
+    """One frame of a link in words. `data` is the frame as it went over the wire."""
+
+    data: bytes
+    text: str
+
+
+class FrameDescriber(Protocol):
+    """Cuts the octets of one link into frames and says what each means.
+
+    Built as ``Describer(plan, catalogue, master)``.
+    """
+
+    def feed(self, outgoing: bool, data: bytes) -> list[DescribedFrame]:
+        """Complete frames in these octets and what was left of earlier ones; never raises for what a peer sent."""
+        ...
+
+
+class DocumentWriter(Protocol):
+    """Writes a server's documents from its plan. Built as ``Documents(plan, catalogue, site)``."""
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write every document into `folder` (it exists); returns the files written."""
+        ...

@@ -52,6 +52,10 @@ class FeedListener(Protocol):
         """Once: the mirror is right and the replay is through."""
         ...
 
+    def feed_commanded(self, row: int, feedback: int, remote: bool) -> None:
+        """A command was written to the field; see `OutputServer.commanded`."""
+        ...
+
 
 class FeedClient:
     """Keeps `mirror` equal to the core's table and tells `listener`; survives the core.
@@ -78,6 +82,7 @@ class FeedClient:
             FrameKind.HEARTBEAT: lambda seq, payload: None,
             FrameKind.OVERRUN: self._overrun,
             FrameKind.OUTCOME: self._outcome,
+            FrameKind.COMMANDED: self._commanded,
         }
 
     @property
@@ -170,6 +175,14 @@ class FeedClient:
 
     def _outcome(self, seq: int, payload: bytes) -> None:
         self._finish(outcome_from(json_payload(payload)))
+
+    def _commanded(self, seq: int, payload: bytes) -> None:
+        told = json_payload(payload)
+        try:
+            row, feedback, remote = int(told["row"]), int(told["feedback"]), bool(told["remote"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise FeedError(f"not a commanded point: {error}") from None
+        self._listener.feed_commanded(row, feedback, remote)
 
     def confirm(self, master: str, seq: int) -> None:
         """Tell the core how far a master has confirmed; lost without harm when there is no core."""

@@ -60,6 +60,8 @@ class FrameKind(IntEnum):
     """reader: JSON {master: seq}."""
     PUBLISH = 12
     """reader: `CHANGE` records of its own system points."""
+    COMMANDED = 14
+    """core: JSON {row, feedback, remote}: a command was written to the field."""
     GET_SNAPSHOT = 13
     """reader: send a snapshot now."""
 

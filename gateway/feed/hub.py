@@ -125,6 +125,13 @@ class FeedHub:
         for link in self._readers:
             link.send_live(before, self.ring.seq, data)
 
+    def tell_commanded(self, row: int, feedback: int, remote: bool) -> None:
+        """Tell every reader that a command was written, ahead of the changes that it causes."""
+        self.flush()
+        data = json_frame(FrameKind.COMMANDED, {"row": row, "feedback": feedback, "remote": remote}, self.ring.seq)
+        for link in self._readers:
+            link.send_beat(data)
+
     async def _heartbeat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)

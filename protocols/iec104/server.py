@@ -71,6 +71,9 @@ class Iec104Server:
                 self.links[group.active.number].pump()
         self.housekeeping.due()
 
+    def commanded(self, row: int, feedback: int, remote: bool) -> None:
+        """A command was written to the field; its effect is told as spontaneous."""
+
     async def start(self) -> None:
         """Listen. Raises `OSError` when the address is taken or a certificate cannot be read."""
         for group in self.groups.values():
@@ -135,9 +138,12 @@ class Iec104Server:
         self._refused = {(address, cause) for address, cause in self._refused if address != peer}
 
     def _refuse(self, peer: str, cause: str) -> None:
-        if (peer, cause) not in self._refused and len(self._refused) < STRANGERS_LOGGED:
-            self._refused.add((peer, cause))
-            self.log.warning("connection refused", peer=peer, cause=cause)
+        if (peer, cause) in self._refused or len(self._refused) >= STRANGERS_LOGGED:
+            return
+        self._refused.add((peer, cause))
+        self.log.warning("connection refused", peer=peer, cause=cause)
+        if len(self._refused) == STRANGERS_LOGGED:
+            self.log.warning("further refused addresses are not logged", logged=STRANGERS_LOGGED)
 
     def submit(self, link: Link, order: Submit) -> None:
         """Hand a command to the broker; its outcomes go back to the link that asked, if it is still there."""

@@ -51,6 +51,9 @@ class Ledger:
         for record in batch[batch["row"] == self._row]:
             self.published.append((float(record["value"]), int(record["quality"])))
 
+    def feed_commanded(self, row: int, feedback: int, remote: bool) -> None:
+        """Of no interest here."""
+
     def feed_ready(self) -> None:
         self._ready.set()
 

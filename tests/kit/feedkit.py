@@ -103,6 +103,9 @@ class ReaderSide:
         self.batches.append((batch.copy(), seq))
         self.told += [(int(r["row"]), float(r["value"]), int(r["quality"])) for r in batch]
 
+    def feed_commanded(self, row: int, feedback: int, remote: bool) -> None:
+        """Of no interest here."""
+
     def feed_ready(self) -> None:
         self.ready = True
 

@@ -51,6 +51,7 @@ class Site:
         self.log = QuietLog()
         self.written: list[Write] = []
         self.spread: list[Changes] = []
+        self.commanded: list[tuple[int, int, bool]] = []
         self.device: Callable[[Write], None] | None = None
         self.gate = asyncio.Event()
         self.gate.set()
@@ -62,7 +63,14 @@ class Site:
             remote_when=0.0,
         )
         self.broker = CommandBroker(
-            points(), self.table, authority, self.write, self.spread.append, self.audit, self.log
+            points(),
+            self.table,
+            authority,
+            self.write,
+            lambda row, feedback, remote: self.commanded.append((row, feedback, remote)),
+            self.spread.append,
+            self.audit,
+            self.log,
         )
         self.folder = folder
 
@@ -125,6 +133,7 @@ def test_confirmed_after_acceptance_and_done_after_device_and_feedback(tmp_path)
         site.measure(POWER, 495)
         await until(lambda: len(heard) == 2)
         assert heard[1].stage is Stage.COMPLETED
+        assert site.commanded == [(SETPOINT, POWER, True)]
         steps = [(record["step"], record["point"], record["value"]) for record in site.records()]
         assert steps == [("accepted", "pcs/setpoint", 500), ("completed", "pcs/setpoint", 500)]
 
