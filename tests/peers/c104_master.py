@@ -90,6 +90,14 @@ def on_state(connection: c104.Connection, state: c104.ConnectionState) -> None:
     say(say="state", state=str(state).rpartition(".")[2])
 
 
+def keep_open(connection: c104.Connection) -> None:
+    """c104 now and then stays muted after a connect, without a STARTDT: ask for it until it is open."""
+    while True:
+        time.sleep(0.5)
+        if connection.is_connected and connection.is_muted:
+            connection.unmute()
+
+
 def main() -> None:
     port, ca = int(sys.argv[1]), int(sys.argv[2])
     client = c104.Client(tick_rate_ms=50, command_timeout_ms=10_000)
@@ -99,6 +107,7 @@ def main() -> None:
     station = connection.add_station(common_address=ca)
     client.start()
     points: dict[tuple[int, str], c104.Point] = {}
+    threading.Thread(target=keep_open, args=(connection,), daemon=True).start()
 
     def command(ioa: int, kind: str) -> c104.Point:
         type_ = {"setpoint": c104.Type.C_SE_NC_1, "single": c104.Type.C_SC_NA_1}[kind]
