@@ -77,7 +77,7 @@ class FieldDriver(Protocol):
         ...
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
-        """Per device name: requests, errors by kind, and so on, since start."""
+        """Per device name: requests, errors by kind, and so on, since start; `errors` is the sum of all that failed."""
         ...
 
 

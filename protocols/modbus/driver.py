@@ -296,7 +296,7 @@ class ModbusDriver:
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
         """Per device: see `protocols.modbus.unit.COUNTERS`."""
-        return {unit.name: dict(unit.counters) for unit in self._units}
+        return {unit.name: {**unit.counters, "errors": unit.errors} for unit in self._units}
 
 
 def _leave_if_cancelled() -> None:

@@ -47,6 +47,11 @@ class Unit:
         self.reported: set[int] = set()
         self.unknown_functions: set[int] = set()
 
+    @property
+    def errors(self) -> int:
+        """Everything that went wrong with this device since the start."""
+        return sum(self.counters[name] for name in ERRORS)
+
     def answered(self) -> bool:
         """It spoke. True when that is news."""
         self.failures = 0
@@ -97,6 +102,9 @@ COUNTERS = (
     "writes_lost",
 )
 """Counters every device has from the start; ``exception_<code>`` are added as they come."""
+
+ERRORS = ("timeouts", "malformed", "late", "wrong_unit", "garbage", "disconnects", "exceptions", "writes_lost")
+"""Those of them that are faults of the device or of its line."""
 
 
 class Turn:

@@ -126,6 +126,7 @@ def test_without_the_plant_values_stay_and_say_that_they_are_old(demo: DemoSite)
             ],
             "fresh values after the meter's return",
         )
+        wait_until(lambda: demo.point("system/device/meter/errors")["value"] > 0, "the errors to be counted")
 
 
 def test_killed_workers_and_cores_come_back_and_the_master_sees_nothing_wrong(demo: DemoSite):
