@@ -1,0 +1,32 @@
+"""Every module of a protocol is either a shell that is known as one, or held to purity by the import contract."""
+
+import tomllib
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[3]
+SHELLS = {
+    "__init__",
+    "client",
+    "documents",
+    "driver",
+    "housekeeping",
+    "selftest",
+    "serial",
+    "server",
+    "settings",
+    "simulator",
+    "tls",
+    "writer",
+}
+
+
+def test_every_protocol_module_is_a_shell_or_pure():
+    contracts = tomllib.loads((REPO / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (pure,) = (contract["source_modules"] for contract in contracts if contract["name"].startswith("Pure"))
+    modules = {
+        f"protocols.{path.parent.name}.{path.stem}"
+        for path in (REPO / "protocols").glob("*/*.py")
+        if path.stem not in SHELLS
+    }
+    assert modules - set(pure) == set(), "add these to the contract on pure modules in pyproject.toml"
+    assert set(pure) - modules == set(), "these are gone: take them out of the contract in pyproject.toml"
