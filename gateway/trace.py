@@ -1,27 +1,39 @@
-"""The last frames of every link of a worker, for `gridgate trace`; as octets, decoded by whoever looks."""
+"""The last octets of every link of a worker, for `gridgate trace`; as octets, decoded by whoever looks."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from gateway.contracts.server import LinkName
 
 BYTES_HELD: Final = 4 << 20
-"""Octets kept per master, oldest dropped first."""
+"""Memory kept per master, about: octets and what each record costs beside them. Oldest dropped first."""
+RECORD_COST: Final = 200
+"""Memory of a record beside its octets: a link of short frames is to be as bounded as one of long ones."""
+
+
+class Happening(StrEnum):
+    """What a record tells of its link."""
+
+    OPENED = "opened"
+    DATA = "data"
+    CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
 class TraceRecord:
-    """Octets of one link: `time_ns` UTC, `dropped` counts records of this master that were dropped before it."""
+    """Octets of one link, or its beginning or end (without octets). `time_ns` is UTC."""
 
     link: LinkName
     time_ns: int
     outgoing: bool
     data: bytes
+    happening: Happening = Happening.DATA
 
 
 class TraceRing:
@@ -30,21 +42,33 @@ class TraceRing:
     def __init__(self, bytes_held: int = BYTES_HELD) -> None:
         self._limit = bytes_held
         self._rings: dict[str, deque[TraceRecord]] = {}
-        self._held: dict[str, int] = {}
-        self.dropped: dict[str, int] = {}
+        self._held: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
         """Records dropped, by master."""
         self._watchers: list[Callable[[TraceRecord], None]] = []
 
+    def opened(self, link: LinkName) -> None:
+        """See `FrameTrace`."""
+        self._keep(TraceRecord(link, time.time_ns(), False, b"", Happening.OPENED))
+
     def record(self, link: LinkName, outgoing: bool, data: bytes) -> None:
         """Keep octets; see `FrameTrace`."""
-        record = TraceRecord(link, time.time_ns(), outgoing, data)
-        master = link.master
-        ring = self._rings.setdefault(master, deque())
+        self._keep(TraceRecord(link, time.time_ns(), outgoing, data))
+
+    def closed(self, link: LinkName, outgoing: bool) -> None:
+        """See `FrameTrace`."""
+        self._keep(TraceRecord(link, time.time_ns(), outgoing, b"", Happening.CLOSED))
+
+    def _keep(self, record: TraceRecord) -> None:
+        master = record.link.master
+        ring = self._rings.get(master)
+        if ring is None:
+            ring = self._rings[master] = deque()
         ring.append(record)
-        held = self._held.get(master, 0) + len(data)
+        held = self._held[master] + len(record.data) + RECORD_COST
         while held > self._limit and len(ring) > 1:
-            held -= len(ring.popleft().data)
-            self.dropped[master] = self.dropped.get(master, 0) + 1
+            held -= len(ring.popleft().data) + RECORD_COST
+            self.dropped[master] += 1
         self._held[master] = held
         for watcher in self._watchers:
             watcher(record)
@@ -54,6 +78,6 @@ class TraceRing:
         return list(self._rings.get(master, ()))
 
     def watch(self, watcher: Callable[[TraceRecord], None]) -> Callable[[], None]:
-        """Call `watcher` with every record from now on; returns what ends it."""
+        """Call `watcher` with every record from now on; returns what ends it. `watcher` is quick and never raises."""
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)

@@ -23,8 +23,16 @@ class TableView(Protocol):
 class FrameTrace(Protocol):
     """Where a server leaves the octets of its links for whoever looks; bounded, cheap, never decoded here."""
 
+    def opened(self, link: LinkName) -> None:
+        """The link begins: a connection was accepted for this master."""
+        ...
+
     def record(self, link: LinkName, outgoing: bool, data: bytes) -> None:
-        """Octets as they went over the wire, in any chunking, in order per link."""
+        """Octets of the link (as they are before TLS hides them), in any chunking, in order per link."""
+        ...
+
+    def closed(self, link: LinkName, outgoing: bool) -> None:
+        """The link has ended; `outgoing` when this side ended it."""
         ...
 
 
@@ -141,7 +149,7 @@ class DescribedFrame:
 class FrameDescriber(Protocol):
     """Cuts the octets of one link into frames and says what each means.
 
-    Built as ``Describer(plan, catalogue, master)``.
+    Built as ``Describer(plan, catalogue, master, full=False)``; one per link. `full`: every object of a long frame.
     """
 
     def feed(self, outgoing: bool, data: bytes) -> list[DescribedFrame]:

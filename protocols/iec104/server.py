@@ -8,7 +8,7 @@ import ipaddress
 import time
 from typing import Any, Final, cast
 
-from gateway.contracts import Action, Command, Origin, Outcome, ServerPort
+from gateway.contracts import Action, Command, LinkName, Origin, Outcome, ServerPort
 from gateway.points import Changes
 from protocols.iec104.group import Group
 from protocols.iec104.housekeeping import Housekeeping
@@ -23,6 +23,7 @@ WRITE_BUFFER: Final = 65_536
 BACKLOG: Final = 64
 STRANGERS_LOGGED: Final = 1_000
 CLOSE_TIMEOUT_S: Final = 1.0
+_BY_MASTER: Final = "closed by the master"
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -173,7 +174,8 @@ class Link(asyncio.Protocol):
         self._session: Session | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
-        self._cause = "closed by the master"
+        self._cause = _BY_MASTER
+        self._name = LinkName("", 0, ("", 0), ("", 0))
         self.peer = ""
         self.master = ""
 
@@ -191,12 +193,16 @@ class Link(asyncio.Protocol):
         self._session = Session(group.station, self._server.plan.apci, self._loop.time())
         group.join(self._session)
         self._server.remember(self._session, self)
+        local, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+        self._name = LinkName(self.master, self._session.number, _end(local), _end(peer))
+        self._server.port.trace.opened(self._name)
         self._server.log.info("master connected", master=self.master, peer=self.peer)
         self._arm()
 
     def data_received(self, data: bytes) -> None:
         """Octets of the peer, cut anywhere."""
         if self._session is not None:
+            self._server.port.trace.record(self._name, False, data)
             self._apply(self._session.receive(data, self._loop.time(), time.time_ns()))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -211,6 +217,7 @@ class Link(asyncio.Protocol):
         was_active = session is group.active
         group.leave(session)
         self._server.forget(session)
+        self._server.port.trace.closed(self._name, self._cause != _BY_MASTER)
         cause = str(exc) if exc is not None else self._cause
         self._server.log.info("master disconnected", master=self.master, peer=self.peer, cause=cause)
         if was_active:
@@ -238,7 +245,7 @@ class Link(asyncio.Protocol):
             data = session.produce(self._loop.time())
             if not data:
                 break
-            transport.write(data)
+            self._write(transport, data)
         self._arm()
 
     def outcome(self, ticket: int, outcome: Outcome) -> None:
@@ -264,6 +271,11 @@ class Link(asyncio.Protocol):
         """Close at once."""
         if self._transport is not None:
             self._transport.abort()
+
+    def _write(self, transport: asyncio.Transport, data: bytes) -> None:
+        if data:
+            transport.write(data)
+            self._server.port.trace.record(self._name, True, data)
 
     def _apply(self, effects: list[Effect]) -> None:
         group, session = self._group, self._session
@@ -297,7 +309,7 @@ class Link(asyncio.Protocol):
         transport, session = self._transport, self._session
         if transport is None or session is None:
             return
-        transport.write(session.connection.data_to_send())
+        self._write(transport, session.connection.data_to_send())
         (transport.abort if transport.get_write_buffer_size() else transport.close)()
 
     def _arm(self) -> None:
@@ -320,6 +332,11 @@ class Link(asyncio.Protocol):
 
 def _peer(name: Any) -> str:
     return str(name[0]) if name else ""
+
+
+def _end(name: Any) -> tuple[str, int]:
+    """Address and port of one end of a connection."""
+    return (str(name[0]), int(name[1])) if name else ("", 0)
 
 
 def _plain(peer: str) -> Address:

@@ -11,6 +11,7 @@ import numpy as np
 
 from gateway.contracts import Command, OnOutcome, Outcome, Stage
 from gateway.points import Kind, Point, PointCatalogue, Quality, changes
+from gateway.trace import TraceRing
 
 Script = Callable[[Command, OnOutcome], None]
 
@@ -83,6 +84,7 @@ class FakePort:
         self.catalogue = catalogue
         self.table = Table(len(catalogue))
         self.commands = ScriptedCommands()
+        self.trace = TraceRing()
         self.confirmed: dict[str, int] = {}
         self.published: dict[int, float] = {}
         self.seq = 0
