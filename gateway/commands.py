@@ -77,6 +77,7 @@ class CommandBroker:
         self._in_flight: dict[int, _InFlight] = {}
         self._checks: tuple[Callable[[Command], Refusal | None], ...] = (
             self._check_point,
+            self._check_refused,
             self._check_rights,
             self._check_test,
             self._check_deadline,
@@ -123,6 +124,9 @@ class CommandBroker:
         if command.action in _HOLDS:
             return (Reason.NOT_COMMANDABLE, "only a measured point can be forced or blocked") if commanded else None
         return None if commanded else (Reason.NOT_COMMANDABLE, "a measured point cannot be commanded")
+
+    def _check_refused(self, command: Command) -> Refusal | None:
+        return None if command.refusal is Reason.OK else (command.refusal, command.refusal_text)
 
     def _check_rights(self, command: Command) -> Refusal | None:
         origin = command.origin

@@ -31,50 +31,6 @@ class Pulse(StrEnum):
     PERSISTENT = "persistent"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Who asks: `protocol` and `server` of the worker, `master` by its configured name, `peer` as seen on the wire."""
-
-    protocol: str
-    server: str
-    master: str
-    peer: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.protocol} {self.server}/{self.master}" + (f" from {self.peer}" if self.peer else "")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """One request. `value` is in engineering units (0 or 1 for a control); `deadline_ns` is ns since 1970 UTC.
-
-    `id` is unique per worker process; the feed adds the worker's name.
-    """
-
-    id: int
-    row: int
-    value: float
-    action: Action
-    origin: Origin
-    deadline_ns: int
-    pulse: Pulse = Pulse.DEFAULT
-    received_ns: int = 0
-    test: bool = False
-
-
-class Stage(StrEnum):
-    """Where a command stands. `REFUSED`, `COMPLETED` and `FAILED` are final."""
-
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
-    COMPLETED = "completed"
-    FAILED = "failed"
-
-    @property
-    def final(self) -> bool:
-        return self is not Stage.ACCEPTED
-
-
 class Reason(StrEnum):
     """Why. Every protocol maps all of these by a total table."""
 
@@ -96,6 +52,54 @@ class Reason(StrEnum):
     TIMEOUT = "no result before the deadline"
     CORE_LOST = "core not reachable"
     TEST = "test command, not for the field"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who asks: `protocol` and `server` of the worker, `master` by its configured name, `peer` as seen on the wire."""
+
+    protocol: str
+    server: str
+    master: str
+    peer: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.protocol} {self.server}/{self.master}" + (f" from {self.peer}" if self.peer else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One request. `value` is in engineering units (0 or 1 for a control); `deadline_ns` is ns since 1970 UTC.
+
+    `id` is unique per worker process; the feed adds the worker's name. `refusal` other than OK: the server has
+    refused it already (no select, a reserved qualifier) and hands it over for the record alone; the broker refuses
+    it with this reason and `refusal_text`, whatever else holds.
+    """
+
+    id: int
+    row: int
+    value: float
+    action: Action
+    origin: Origin
+    deadline_ns: int
+    pulse: Pulse = Pulse.DEFAULT
+    received_ns: int = 0
+    test: bool = False
+    refusal: Reason = Reason.OK
+    refusal_text: str = ""
+
+
+class Stage(StrEnum):
+    """Where a command stands. `REFUSED`, `COMPLETED` and `FAILED` are final."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+    @property
+    def final(self) -> bool:
+        return self is not Stage.ACCEPTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,8 @@ def command_from(content: dict[str, Any]) -> Command:
             pulse=Pulse(content["pulse"]),
             received_ns=int(content["received_ns"]),
             test=bool(content["test"]),
+            refusal=Reason(content.get("refusal", Reason.OK)),
+            refusal_text=str(content.get("refusal_text", ""))[:500],
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise FeedError(f"not a command: {error}") from None
