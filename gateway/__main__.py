@@ -74,6 +74,12 @@ def _act(arguments: argparse.Namespace) -> int:
     return _visit(lambda plan: asyncio.run(act(plan, arguments.point, value, action)), arguments)
 
 
+def _docs(arguments: argparse.Namespace) -> int:
+    from gateway.cli.docs import write_documents
+
+    return write_documents(_load(arguments), arguments.out)
+
+
 def _visit(main: Callable[[SitePlan], int], arguments: argparse.Namespace) -> int:
     """Run a command that visits the running gateway."""
     from gateway.cli.session import NotRunningError
@@ -116,6 +122,9 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     points.add_argument("--watch", action="store_true", help="show again and again until Ctrl-C")
     points.add_argument("--interval", type=float, default=1.0, metavar="S", help="with --watch: seconds (default 1)")
     points.add_argument("--json", action="store_true", help="one JSON object a point")
+    docs = add("docs", _docs, "write each server's documents: interoperability statement, signal lists")
+    add_site(docs)
+    docs.add_argument("--out", type=Path, default=Path("documents"), metavar="DIR", help="folder (default: documents)")
     for name, action, text in (
         ("force", "substitute", "force a measured point to a value (quality: substituted)"),
         ("release", "release", "end a force or a block: the field's value shows again"),

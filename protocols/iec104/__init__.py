@@ -5,4 +5,5 @@ from gateway.contracts import GridProtocol
 GRID = GridProtocol(
     settings="protocols.iec104.settings:SETTINGS",
     server="protocols.iec104.server:Iec104Server",
+    documents="protocols.iec104.documents:Iec104Documents",
 )
