@@ -80,6 +80,19 @@ def _docs(arguments: argparse.Namespace) -> int:
     return write_documents(_load(arguments), arguments.out)
 
 
+def _trace(arguments: argparse.Namespace) -> int:
+    from gateway.cli.trace import TraceOptions, trace
+
+    options = TraceOptions(
+        master=arguments.master,
+        follow=arguments.follow,
+        pcap=arguments.pcap,
+        as_json=arguments.json,
+        full=arguments.full,
+    )
+    return _visit(lambda plan: trace(plan, options), arguments)
+
+
 def _visit(main: Callable[[SitePlan], int], arguments: argparse.Namespace) -> int:
     """Run a command that visits the running gateway."""
     from gateway.cli.session import NotRunningError
@@ -125,6 +138,13 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     docs = add("docs", _docs, "write each server's documents: interoperability statement, signal lists")
     add_site(docs)
     docs.add_argument("--out", type=Path, default=Path("documents"), metavar="DIR", help="folder (default: documents)")
+    traced = add("trace", _trace, "show what went over a master's links, frame by frame, in words")
+    add_site(traced)
+    traced.add_argument("master", help="the master's name, or SERVER/NAME")
+    traced.add_argument("--follow", action="store_true", help="go on with what comes, until Ctrl-C")
+    traced.add_argument("--pcap", default="", metavar="FILE", help="write a capture for Wireshark too (- : only that)")
+    traced.add_argument("--json", action="store_true", help="one JSON object a frame")
+    traced.add_argument("--full", action="store_true", help="every object of a long frame")
     for name, action, text in (
         ("force", "substitute", "force a measured point to a value (quality: substituted)"),
         ("release", "release", "end a force or a block: the field's value shows again"),

@@ -18,6 +18,7 @@ from gateway.contracts.log import Log
 from gateway.contracts.server import OutputServer, TableView
 from gateway.feed.address import socket_path
 from gateway.feed.client import FeedClient
+from gateway.inspection import Inspection, inspection_path
 from gateway.log import get_log
 from gateway.points.change import Changes, Rows, Values, changes
 from gateway.points.model import PointCatalogue
@@ -54,6 +55,8 @@ class Worker:
         make: Callable[[Any, Any], OutputServer] = registry.load(registry.grid(entry.protocol).server)
         self.port = _Port(self.client, plan.catalogue, plan.state_dir, log)
         self.server = make(entry.plan, self.port)
+        path = inspection_path(plan.state_dir, entry.name)
+        self.inspection = Inspection(path, entry.masters, self.port.trace, log)
         self._primed = asyncio.Event()
 
     def feed_confirmed(self, confirmed: dict[str, int]) -> None:
@@ -77,9 +80,11 @@ class Worker:
             await asyncio.wait({primed, stopping, feed}, return_when=asyncio.FIRST_COMPLETED)
             if primed.done():
                 await self.server.start()
+                await self.inspection.start()
                 child.ready()
                 await asyncio.wait({stopping, feed}, return_when=asyncio.FIRST_COMPLETED)
                 await self.server.stop()
+                await self.inspection.stop()
             if feed.done():
                 feed.result()
         finally:

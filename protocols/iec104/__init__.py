@@ -5,5 +5,6 @@ from gateway.contracts import GridProtocol
 GRID = GridProtocol(
     settings="protocols.iec104.settings:SETTINGS",
     server="protocols.iec104.server:Iec104Server",
+    describe="protocols.iec104.describe:Describer",
     documents="protocols.iec104.documents:Iec104Documents",
 )
