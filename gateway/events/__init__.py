@@ -1,5 +1,8 @@
 """What one master must be told, and has not yet confirmed."""
 
-from gateway.events.queue import EVENT, EventQueue, Events
+from gateway.events.journal import EventJournal, journal_path
+from gateway.events.queue import EventQueue
+from gateway.events.record import EVENT, Events
+from gateway.events.store import BindingName
 
-__all__ = ["EVENT", "EventQueue", "Events"]
+__all__ = ["EVENT", "BindingName", "EventJournal", "EventQueue", "Events", "journal_path"]

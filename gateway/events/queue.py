@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-EVENT: Final = np.dtype([("binding", "<u4"), ("quality", "<u4"), ("value", "<f8"), ("time_ns", "<i8"), ("seq", "<u8")])
-"""One event: the master's binding, `Quality` flags, engineering value, source time in ns UTC, feed sequence number."""
-
-Events = NDArray[np.void]
-"""A one-dimensional array of dtype `EVENT`."""
+from gateway.events.baseline import NOTHING_REPORTED, Index, Reported
+from gateway.events.record import EVENT, Events
+from gateway.events.spans import Spans
+from gateway.points.change import Qualities, Values
 
 _SMALLEST: Final = 1_024
 
@@ -25,7 +23,7 @@ class EventQueue:
            release ->      take ->             append ->
 
     Holds `capacity` events. On overflow the oldest waiting event is dropped and counted in `lost`; those in flight
-    stay, for they may be confirmed at any moment.
+    stay, for they may be confirmed at any moment. Events are numbered as they come, dropped ones included.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -34,9 +32,13 @@ class EventQueue:
             raise ValueError(f"an event queue holds at least one event, not {capacity}")
         self.capacity = capacity
         self.lost = 0
+        self.overflowing = False
+        """Events were dropped and the queue has not been empty since."""
         self._buffer: Events = np.empty(min(_SMALLEST, 2 * capacity), EVENT)
         self._head = self._sent = self._tail = 0
         self._noted_seq = 0
+        self._numbers = Spans()
+        self._next_number = 0
 
     def __len__(self) -> int:
         """Events held: in flight and waiting."""
@@ -54,10 +56,34 @@ class EventQueue:
 
     @property
     def confirmed_seq(self) -> int:
-        """Every event that came of feed records up to and including this one has been released (or dropped)."""
+        """What came of feed records up to and including this one need not be given again: released (or dropped)."""
         if self._tail > self._head:
             return int(self._buffer["seq"][self._head]) - 1
         return self._noted_seq
+
+    @property
+    def settled(self) -> bool:
+        """`confirmed_seq` stays as it is until something more happens here."""
+        return True
+
+    @property
+    def reported(self) -> Reported:
+        """What was last reported for each binding before this process began: nothing is known here."""
+        return NOTHING_REPORTED
+
+    def resume(self, confirmed_seq: int) -> int:
+        """The core holds that records up to `confirmed_seq` were confirmed; returns up to where they are not for us."""
+        self.note(confirmed_seq)
+        return confirmed_seq
+
+    def report(self, index: Index, values: Values, qualities: Qualities) -> None:
+        """These bindings stand at these values, as far as the master is concerned, without an event."""
+
+    def start(self) -> None:
+        """The process serves from now on. A queue in memory has nothing to do for it."""
+
+    def close(self) -> None:
+        """The end of the process, in order."""
 
     def note(self, seq: int) -> None:
         """Feed records up to `seq` have been looked at, whether or not they made events."""
@@ -68,11 +94,14 @@ class EventQueue:
         if len(batch):
             self.note(int(batch["seq"][-1]))
         dropped = self._make_room(len(batch))
+        self._next_number += len(batch)
         batch = batch[max(0, len(batch) - (self.capacity - len(self))) :]
         self._reserve(len(batch))
         self._buffer[self._tail : self._tail + len(batch)] = batch
         self._tail += len(batch)
+        self._numbers.extend(self._next_number - len(batch), len(batch))
         self.lost += dropped
+        self.overflowing |= dropped > 0
         return dropped
 
     def take(self, count: int) -> Events:
@@ -87,6 +116,8 @@ class EventQueue:
         if not 0 <= count <= self.in_flight:
             raise ValueError(f"{count} events confirmed, {self.in_flight} in flight")
         self._head += count
+        self._numbers.remove(0, count)
+        self.overflowing &= self._tail > self._head
 
     def rewind(self) -> None:
         """The link is lost: everything in flight is offered again, in order."""
@@ -101,6 +132,7 @@ class EventQueue:
             self._buffer[self._head + old : self._sent + old] = self._buffer[self._head : self._sent].copy()
             self._head += old
             self._sent = self._head + flying
+            self._numbers.remove(flying, old)
         return excess
 
     def _reserve(self, count: int) -> None:
