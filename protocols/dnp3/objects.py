@@ -82,7 +82,7 @@ def _outside(row: ObjectRow, values: Values) -> NDArray[np.bool_]:
         # Just above the largest single lies what still rounds to it: that is no overflow.
         return np.isinf(values) if row.high > 1e100 else np.isinf(_to_single(values))
     if _two_states(row):
-        return np.zeros(len(values), np.bool_)
+        return np.isinf(values)
     rounded = np.rint(values)
     where: NDArray[np.bool_] = (rounded < row.low) | (rounded > row.high)
     return where
@@ -226,7 +226,8 @@ def flags(row: ObjectRow, records: Records) -> Octets:
 def times_ms(row: ObjectRow, records: Records, base_ms: int = 0) -> Times | None:
     """ms since 1970 UTC, or None for objects without time."""
     if row.relative_time:
-        return records["delay"].astype(np.int64) + base_ms
+        behind: Times = records["delay"].astype(np.int64) + base_ms
+        return behind
     return time48.decode(records["time"]) if row.has_time else None
 
 

@@ -115,7 +115,8 @@ def _dtype(*fields: Any) -> np.dtype[np.void]:
 
 EMPTY: Final = _dtype()
 PACKED: Final = _dtype(("value", "u1"))
-CROB: Final = _dtype(("code", "u1"), ("count", "u1"), ("on_ms", "<u4"), ("off_ms", "<u4"), ("status", "u1"))
+_CROB_FIELDS: Final[Any] = (("code", "u1"), ("count", "u1"), ("on_ms", "<u4"), ("off_ms", "<u4"), ("status", "u1"))
+CROB: Final = _dtype(*_CROB_FIELDS)
 """Control relay output block, g12v1 ."""
 
 
@@ -327,14 +328,8 @@ def _status(variation: int, name: str, *fields: Any) -> ObjectRow:
 
 
 def _class(variation: int) -> ObjectRow:
-    return ObjectRow(
-        group=60,
-        variation=variation,
-        kind=ObjectKind.CLASS,
-        name=f"class {variation - 1} data",
-        coding=Coding.NONE,
-        dtype=EMPTY,
-    )
+    name = f"class {variation - 1} data"
+    return ObjectRow(group=60, variation=variation, kind=ObjectKind.CLASS, name=name, coding=Coding.NONE, dtype=EMPTY)
 
 
 _INTERNAL: Final = ObjectRow(
@@ -347,16 +342,8 @@ _INTERNAL: Final = ObjectRow(
     bits=1,
     high=1.0,
 )
-_CROB_ROW: Final = ObjectRow(
-    group=12,
-    variation=1,
-    kind=ObjectKind.COMMAND,
-    name="control relay output block",
-    coding=Coding.RECORD,
-    dtype=CROB,
-)
 _RECORDS: Final = (
-    _CROB_ROW,
+    _record(12, 1, ObjectKind.COMMAND, "control relay output block", *_CROB_FIELDS),
     _status(1, "binary output command event"),
     _status(2, "binary output command event, with time", _TIME),
     _record(50, 1, ObjectKind.TIME, "time and date, absolute", _TIME),
