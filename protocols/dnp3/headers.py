@@ -12,6 +12,7 @@ them. Nothing is allocated for a range before its octets are known to be there.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -307,4 +308,4 @@ def runs(indices: NDArray[np.integer]) -> list[tuple[int, int]]:
         return []
     breaks = np.flatnonzero(np.diff(indices.astype(np.int64)) != 1) + 1
     edges = [0, *breaks.tolist(), len(indices)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))

@@ -219,7 +219,8 @@ def flags(row: ObjectRow, records: Records) -> Octets:
     """Flag octets without state bits; ONLINE for variations without flags."""
     if not row.has_flags:
         return np.full(len(records), ONLINE, np.uint8)
-    octets: Octets = records["flags"] & ((1 << _STATE_SHIFT.get(row.coding, 7)) - 1)
+    mask = np.uint8((1 << _STATE_SHIFT.get(row.coding, 8)) - 1)
+    octets: Octets = records["flags"] & mask
     return octets
 
 

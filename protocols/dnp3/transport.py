@@ -1,0 +1,133 @@
+"""Transport function (IEEE 1815-2012, transport function): fragments to segments of link frames and back.
+
+    transport octet   FIN | FIR | sequence (6)      in front of 1 to 249 octets of the fragment
+
+A segment that is not the one expected ends the series; what was gathered is given up, never guessed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.dnp3.crc import BLOCK, block_crcs
+from protocols.dnp3.link import HEADER_SIZE, MAX_DATA, MAX_FRAME, PRM, Primary, encode_frame, encode_header
+
+Octets = NDArray[np.uint8]
+
+FIN: Final = 0x80
+FIR: Final = 0x40
+SEQUENCES: Final = 64
+SEGMENT: Final = MAX_DATA - 1
+"""Octets of a fragment in one segment."""
+_BLOCKS: Final = -(-MAX_DATA // BLOCK)
+_TAIL: Final = MAX_DATA - (_BLOCKS - 1) * BLOCK
+"""Octets in the last, shorter block of a full frame."""
+
+OUTSTATION_DATA: Final = PRM | Primary.UNCONFIRMED_USER_DATA
+"""Link control octet of our user data: from an outstation, unconfirmed."""
+
+
+def encode_fragment(
+    fragment: bytes, dest: int, source: int, seq: int, control: int = OUTSTATION_DATA
+) -> tuple[bytes, int]:
+    """All link frames of one fragment, one behind the other, and the sequence number of the next segment.
+
+    `seq` is the transport sequence number of the first segment, 0 to 63.
+    """
+    full, rest = divmod(len(fragment), SEGMENT)
+    if not full or (full == 1 and not rest):
+        transport = FIN | FIR | seq
+        return encode_frame(control, dest, source, bytes((transport,)) + fragment), (seq + 1) % SEQUENCES
+    frames = full + bool(rest)
+    sequence = (seq + np.arange(frames)) % SEQUENCES
+    transport_octets = sequence.astype(np.uint8)
+    transport_octets[0] |= FIR
+    transport_octets[-1] |= FIN
+    head = _full_frames(fragment, transport_octets[:full], encode_header(control, dest, source, MAX_DATA))
+    tail = b""
+    if rest:
+        data = bytes((int(transport_octets[-1]),)) + fragment[full * SEGMENT :]
+        tail = encode_frame(control, dest, source, data)
+    return head + tail, (seq + frames) % SEQUENCES
+
+
+def _full_frames(fragment: bytes, transport: Octets, header: bytes) -> bytes:
+    """Frames of 292 octets, built together: one row each."""
+    count = len(transport)
+    # The short block of each frame stands at the end of its row, with zeros in front: they leave its CRC as it is.
+    blocks = np.zeros((count, _BLOCKS * BLOCK), np.uint8)
+    segments = np.frombuffer(fragment, np.uint8, count * SEGMENT).reshape(count, SEGMENT)
+    whole = (_BLOCKS - 1) * BLOCK
+    blocks[:, 0] = transport
+    blocks[:, 1:whole] = segments[:, : whole - 1]
+    blocks[:, -_TAIL:] = segments[:, whole - 1 :]
+    crcs = block_crcs(blocks.reshape(-1, BLOCK)).astype("<u2").view(np.uint8).reshape(count, _BLOCKS, 2)
+    out = np.empty((count, MAX_FRAME), np.uint8)
+    out[:, :HEADER_SIZE] = np.frombuffer(header, np.uint8)
+    body = out[:, HEADER_SIZE : MAX_FRAME - _TAIL - 2].reshape(count, _BLOCKS - 1, BLOCK + 2)
+    body[:, :, :BLOCK] = blocks[:, :whole].reshape(count, _BLOCKS - 1, BLOCK)
+    body[:, :, BLOCK:] = crcs[:, :-1]
+    out[:, HEADER_SIZE : MAX_FRAME - _TAIL - 2] = body.reshape(count, -1)
+    out[:, -_TAIL - 2 : -2] = blocks[:, -_TAIL:]
+    out[:, -2:] = crcs[:, -1]
+    return out.tobytes()
+
+
+class Reassembler:
+    """Segments of one association to fragments of at most `max_size` octets.
+
+    A first segment begins anew, whatever went before. Any other must carry the next sequence number; the one before,
+    repeated octet by octet, is let pass. Everything else is discarded, with what was gathered.
+    """
+
+    def __init__(self, max_size: int = 2_048) -> None:
+        self._max_size = max_size
+        self._gathered = bytearray()
+        self._last = b""
+        self.discarded = 0
+        """Segments that led to no fragment."""
+
+    @property
+    def waiting(self) -> bool:
+        """Within a series: its last segment has not come."""
+        return bool(self._last)
+
+    def receive(self, segment: bytes) -> bytes | None:
+        """The fragment that `segment` completes, or None."""
+        if len(segment) < 2:
+            self._discard()
+            return None
+        if segment[0] & FIR:
+            self.clear()
+        elif segment == self._last:
+            return None
+        elif not self._follows(segment):
+            self._discard()
+            return None
+        return self._gather(segment)
+
+    def clear(self) -> None:
+        """Forget an unfinished series."""
+        self._gathered.clear()
+        self._last = b""
+
+    def _follows(self, segment: bytes) -> bool:
+        return self.waiting and (segment[0] - self._last[0]) % SEQUENCES == 1
+
+    def _gather(self, segment: bytes) -> bytes | None:
+        self._gathered += segment[1:]
+        self._last = segment
+        if len(self._gathered) > self._max_size:
+            self._discard()
+        elif segment[0] & FIN:
+            fragment = bytes(self._gathered)
+            self.clear()
+            return fragment
+        return None
+
+    def _discard(self) -> None:
+        self.discarded += 1
+        self.clear()
