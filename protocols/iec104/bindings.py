@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Final
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gateway.contracts import TableView
 from gateway.events import Events
 from gateway.points import PointCatalogue, Qualities, Rows, Times, Values
-from protocols.iec104 import elements, quality
+from protocols.iec104 import elements, marks, quality
 from protocols.iec104.asdu import TEST_BIT, Cause, Run, capacity, pack_sequence, pack_singles, with_addresses
 from protocols.iec104.elements import TYPES, TypeRow
 from protocols.iec104.plan import BindingColumns, Mode
@@ -22,6 +22,10 @@ from protocols.iec104.values import Batch
 Index = NDArray[np.intp]
 
 COUNTER_TYPE: Final = 15
+_STATE_TYPES: Final = (1, 3, 5)
+_CAUSE_BY_ORIGIN: Final = (Cause.SPONTANEOUS, Cause.RETURN_REMOTE, Cause.RETURN_LOCAL)
+Show = Callable[[Index, Values, Qualities], tuple[Values, Qualities]]
+"""Readings of counters, from what the table says."""
 
 
 class Bindings:
@@ -33,6 +37,9 @@ class Bindings:
         self.low: Values = catalogue.low[columns.row]
         self.high: Values = catalogue.high[columns.row]
         self.monitored: NDArray[np.bool_] = columns.mode == Mode.MONITORED
+        self.counting: NDArray[np.bool_] = self.monitored & (columns.static_type == COUNTER_TYPE)
+        self.returning: NDArray[np.bool_] = self.monitored & np.isin(columns.static_type, _STATE_TYPES)
+        """Types that the standard sends as return information (IEC 60870-5-101 7.3): states, not measured values."""
         self.stations = [int(address) for address in np.unique(columns.ca)]
         self._by_row = _RowLookup(columns.row, self.monitored, len(catalogue))
         keys = columns.ca.astype(np.uint64) << np.uint64(24) | columns.ioa
@@ -62,24 +69,20 @@ class Bindings:
         """What a general (group 0) or group counter interrogation answers with."""
         return self._select(address, group, self.columns.static_type == COUNTER_TYPE)
 
-    def cyclic(self) -> dict[float, Index]:
-        """Bindings by their period in s."""
-        periods = self.columns.cyclic_s
-        return {float(period): np.flatnonzero(periods == period) for period in np.unique(periods[periods > 0])}
-
     def encode_events(self, events: Events, limit: int) -> list[tuple[bytes, int]]:
-        """Spontaneous ASDUs in the order of the events, each with its number of events."""
+        """ASDUs in the order of the events, each with its number of events: spontaneous or return information."""
         index = events["binding"].astype(np.intp)
         types = self.columns.event_type[index]
         addresses = self.columns.ca[index]
         tests = quality.test(events["quality"])
         places, blobs = self._blobs(index, types, events)
-        key = types.astype(np.uint32) << 24 | addresses.astype(np.uint32) << 8 | tests
+        origins = marks.origins(events["quality"])
+        key = types.astype(np.uint32) << 24 | addresses.astype(np.uint32) << 8 | origins << 1 | tests
         edges = [0, *(np.flatnonzero(key[1:] != key[:-1]) + 1).tolist(), len(key)]
         packed: list[tuple[bytes, int]] = []
         for start, stop in pairwise(edges):
             row = TYPES[int(types[start])]
-            cause = Cause.SPONTANEOUS | (TEST_BIT if tests[start] else 0)
+            cause = _CAUSE_BY_ORIGIN[int(origins[start])] | (TEST_BIT if tests[start] else 0)
             place = int(places[start])
             run = Run(row, cause, int(addresses[start]), place, place + stop - start)
             packed.extend(pack_singles(run, blobs[row.id], limit))
@@ -97,22 +100,29 @@ class Bindings:
             blobs[type_id] = with_addresses(self.columns.ioa[index[chosen]], coded).tobytes()
         return places, blobs
 
-    def encode_state(self, index: Index, table: TableView, cause: int, originator: int = 0) -> Iterator[bytes]:
+    def encode_state(
+        self, index: Index, table: TableView, cause: int, originator: int = 0, show: Show | None = None
+    ) -> Iterator[bytes]:
         """ASDUs with the present values of bindings of one common address, packed as full as they go.
 
-        `index` is in the order of the columns; untimed twins; `cause` carries its T bit if any.
+        `index` is in the order of the columns; untimed twins; `cause` carries its T bit if any. `show` says what
+        counters read.
         """
         types = self.columns.static_type[index]
         edges = np.flatnonzero(types[1:] != types[:-1]) + 1
         for part in np.split(index, edges):
             if len(part):
-                yield from self._encode_type(part, table, cause, originator)
+                yield from self._encode_type(part, table, cause, originator, show)
 
-    def _encode_type(self, index: Index, table: TableView, cause: int, originator: int) -> Iterator[bytes]:
+    def _encode_type(
+        self, index: Index, table: TableView, cause: int, originator: int, show: Show | None
+    ) -> Iterator[bytes]:
         row = TYPES[int(self.columns.static_type[index[0]])]
         rows = self.columns.row[index]
-        qualities = table.quality[rows]
-        coded = self._elements(row, index, table.value[rows], qualities, table.time_ns[rows])
+        values, qualities = table.value[rows], table.quality[rows]
+        if show is not None and row.id == COUNTER_TYPE:
+            values, qualities = show(index, values, qualities)
+        coded = self._elements(row, index, values, qualities, table.time_ns[rows])
         ioas = self.columns.ioa[index]
         tests = quality.test(qualities)
         address = int(self.columns.ca[index[0]])

@@ -33,38 +33,53 @@ class Order:
     image: bytes
 
 
-Decoder = Callable[[TypeRow, Elements, float, float], Order | None]
+@dataclass(frozen=True, slots=True)
+class NoOrder:
+    """The element asks for nothing that may be done; `text` says why, `value` what it was about (NaN if nothing)."""
+
+    text: str
+    value: float = math.nan
 
 
-def _single(_row: TypeRow, element: Elements, _low: float, _high: float) -> Order | None:
+Decoder = Callable[[TypeRow, Elements, float, float], Order | NoOrder]
+
+
+def _single(_row: TypeRow, element: Elements, _low: float, _high: float) -> Order | NoOrder:
     octet = int(element["sco"][0])
     return _switched(octet, float(octet & 1))
 
 
 def _double(field: str) -> Decoder:
-    def decode(_row: TypeRow, element: Elements, _low: float, _high: float) -> Order | None:
+    def decode(_row: TypeRow, element: Elements, _low: float, _high: float) -> Order | NoOrder:
         octet = int(element[field][0])
         state = _STATES.get(octet & 3)
-        return None if state is None else _switched(octet, state)
+        if state is None:
+            return NoOrder(f"state {octet & 3} is not permitted: 1 or 2 expected")
+        return _switched(octet, state)
 
     return decode
 
 
-def _switched(octet: int, state: float) -> Order | None:
-    pulse = PULSES.get(octet >> 2 & 0x1F)
-    return None if pulse is None else Order(state, octet > 0x7F, pulse, bytes([octet & 0x7F]))
+def _switched(octet: int, state: float) -> Order | NoOrder:
+    qualifier = octet >> 2 & 0x1F
+    pulse = PULSES.get(qualifier)
+    if pulse is None:
+        return NoOrder(f"qualifier of command {qualifier} is reserved: 0 to 3 expected", state)
+    return Order(state, octet > 0x7F, pulse, bytes([octet & 0x7F]))
 
 
-def _setpoint(row: TypeRow, element: Elements, low: float, high: float) -> Order | None:
+def _setpoint(row: TypeRow, element: Elements, low: float, high: float) -> Order | NoOrder:
     octet = int(element["qos"][0])
     value = _value(row, element, low, high)
-    if octet & 0x7F or not math.isfinite(value):
-        return None
+    if octet & 0x7F:
+        return NoOrder(f"qualifier of set-point command {octet & 0x7F} is reserved: 0 expected", value)
+    if not math.isfinite(value):
+        return NoOrder(f"{value} is no number that can be written", value)
     name = row.element.fields[0][0]
     return Order(value, octet > 0x7F, Pulse.DEFAULT, element[name].tobytes())
 
 
-def _bits(row: TypeRow, element: Elements, low: float, high: float) -> Order | None:
+def _bits(row: TypeRow, element: Elements, low: float, high: float) -> Order:
     return Order(_value(row, element, low, high), False, Pulse.DEFAULT, element["bsi"].tobytes())
 
 
@@ -88,8 +103,8 @@ COMMAND_TYPES: Final = frozenset(
 )
 
 
-def decode(row: TypeRow, element: Elements, low: float, high: float) -> Order | None:
-    """The order in a command's element, or None when value or qualifier are not permitted.
+def decode(row: TypeRow, element: Elements, low: float, high: float) -> Order | NoOrder:
+    """The order in a command's element, or why value or qualifier are not permitted.
 
     `low` and `high` are the point's engineering range, which normalised values span.
     """
@@ -104,15 +119,19 @@ class Asker:
     originator: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Selection:
     asker: Asker
     image: bytes
     until: float
+    confirmed: bool = False
 
 
 class Selections:
-    """Points selected for execution, by binding. A select holds for one execute by the same asker, or its timeout."""
+    """Points selected for execution, by binding. A select holds for one execute by the same asker, or its timeout.
+
+    It counts from the moment it is confirmed: until the broker has agreed nothing may be executed on it.
+    """
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
@@ -126,10 +145,16 @@ class Selections:
         self._held[binding] = _Selection(asker, image, now + self._timeout_s)
         return True
 
-    def held_by_other(self, binding: int, asker: Asker, now: float) -> bool:
-        """Somebody else's select stands."""
-        held = self._live(binding, now)
-        return held is not None and held.asker != asker
+    def confirm(self, binding: int, asker: Asker, positive: bool) -> bool:
+        """The broker's word on a select; False when it does not stand (any more)."""
+        held = self._held.get(binding)
+        if held is None or held.asker != asker:
+            return False
+        if positive:
+            held.confirmed = True
+        else:
+            del self._held[binding]
+        return positive
 
     def consume(self, binding: int, asker: Asker, image: bytes, now: float) -> bool | None:
         """An execute: True when it matches the select exactly, False when not, None when nothing is selected.
@@ -142,7 +167,7 @@ class Selections:
         if held.asker != asker:
             return False
         del self._held[binding]
-        return held.image == image
+        return held.confirmed and held.image == image
 
     def cancel(self, binding: int, asker: Asker, now: float) -> bool:
         """Deselect; False when this asker has nothing selected there."""
@@ -151,6 +176,10 @@ class Selections:
             return False
         del self._held[binding]
         return True
+
+    def drop(self, bindings: set[int]) -> None:
+        """Nothing is selected at these bindings any more."""
+        self._held = {binding: held for binding, held in self._held.items() if binding not in bindings}
 
     def forget(self, link: int) -> None:
         """The link ended: its selects with it."""

@@ -36,6 +36,11 @@ _NO_SELECT: Final = frozenset({51})
 _PERIOD: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)")
 _UNIT_S: Final = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 _MIN_PERIOD_S: Final = 0.1
+_PERIODIC: Final = {"cyclic": frozenset({9, 11, 13, 21}), "background": frozenset({1, 3, 5, 7, 9, 11, 13, 21})}
+"""Untimed types that the standard sends cyclically and in background scan."""
+_CAUSE_WORDS: Final = {"cyclic": "periodic", "background": "background scan"}
+_PULSED: Final = frozenset({45, 46, 47})
+_PULSES: Final = {"short": 1, "long": 2, "persistent": 3}
 _NORMALISED: Final = (NVA, NVA_BARE, SE_NVA)
 
 
@@ -166,13 +171,27 @@ def _check_group(row: _Row) -> None:
         row.error("group", f"group is {group}: 1 to {highest} expected{' for a counter' if highest == 4 else ''}")
 
 
-def _check_cyclic(row: _Row) -> None:
-    if row.settings.cyclic is None:
+def _check_periods(row: _Row) -> None:
+    for column in ("cyclic", "background"):
+        text = getattr(row.settings, column)
+        if text is None:
+            continue
+        if row.type.control:
+            row.error(column, f"{row.settings.point} is a command: it is not sent")
+        elif not _period_s(text) >= _MIN_PERIOD_S:
+            row.error(column, f"{column} is {text!r}: a period of 100ms or more expected, such as 10s")
+        elif row.type.untimed not in _PERIODIC[column]:
+            row.warning(column, f"{row.type.name} is not a type for cause {_CAUSE_WORDS[column]} (IEC 60870-5-101 7.3)")
+
+
+def _check_pulse(row: _Row) -> None:
+    pulse = row.settings.pulse
+    if pulse is None:
         return
-    if row.type.control:
-        row.error("cyclic", f"{row.settings.point} is a command: it is not sent")
-    elif not _period_s(row.settings.cyclic) >= _MIN_PERIOD_S:
-        row.error("cyclic", f"cyclic is {row.settings.cyclic!r}: a period of 100ms or more expected, such as 10s")
+    if row.type.untimed not in _PULSED:
+        row.error("pulse", f"{row.type.name} has no pulse: C_SC, C_DC or C_RC expected")
+    elif pulse not in _PULSES:
+        row.error("pulse", f"pulse is {pulse!r}: short, long or persistent expected{nearest(pulse, _PULSES)}")
 
 
 def _check_mode(row: _Row) -> None:
@@ -193,8 +212,9 @@ _CHECKS: Final[tuple[Callable[[_Row], None], ...]] = (
     _check_honesty,
     _check_deadband,
     _check_group,
-    _check_cyclic,
+    _check_periods,
     _check_mode,
+    _check_pulse,
 )
 
 
@@ -223,6 +243,8 @@ def _entry(row: _Row) -> tuple[float, ...]:
         _limit(row),
         _period_s(row.settings.cyclic),
         int(mode),
+        _period_s(row.settings.background),
+        _PULSES.get(row.settings.pulse or "", 0),
     )
 
 
@@ -236,6 +258,8 @@ _COLUMNS: Final = (
     ("limit", np.float64),
     ("cyclic_s", np.float32),
     ("mode", np.uint8),
+    ("background_s", np.float32),
+    ("pulse", np.uint8),
 )
 
 

@@ -101,7 +101,8 @@ def _encode_counter(out: Elements, batch: Batch) -> None:
     reading, outside = clamp(batch.values, -(2**31), 2**31 - 1)
     bad = outside | np.isnan(batch.values)
     out["bcr"] = reading
-    out["seq"] = quality.counter(batch.qualities) | (bad * quality.IV)
+    carried = (outside & (batch.values > 0)) * quality.COUNTER_CARRY
+    out["seq"] = quality.counter(batch.qualities) | (bad * quality.IV) | carried
 
 
 def _decode_siq(elements: Elements, _low: Values, _high: Values) -> Values:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocols.iec104.session import Close, Effect, Released, Session, Started, Stopped, Submit
+from protocols.iec104.session import Close, Effect, Released, Session, SetClock, Started, Stopped, Submit
 from protocols.iec104.station import Station
 
 
@@ -23,9 +23,9 @@ class Group:
         """A link was accepted."""
         self.sessions.append(session)
 
-    def apply(self, session: Session, effects: list[Effect], now: float) -> list[Submit | Close]:
+    def apply(self, session: Session, effects: list[Effect], now: float) -> list[Submit | SetClock | Close]:
         """Act on what concerns the group; the rest, in order, is for the shell."""
-        rest: list[Submit | Close] = []
+        rest: list[Submit | SetClock | Close] = []
         for effect in effects:
             if isinstance(effect, Started):
                 self._start(session, now)
@@ -51,6 +51,8 @@ class Group:
             self.station.queue.rewind()
         self.active = session
         self.station.start_cycles(now)
+        self.station.link_started()
+        session.announce()
 
     def _end(self, session: Session) -> None:
         if session is self.active:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntFlag
+from enum import IntFlag, StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.points import Rows
 from protocols.iec104.asdu import MAX_OBJECTS
+from protocols.iec104.clock import ClockSync
 from protocols.iec104.connection import ApciParameters
+from protocols.iec104.tlsplan import TlsPlan
 
 NO_SYSTEM_ROW = -1
 
@@ -23,9 +25,36 @@ class Mode(IntFlag):
     SELECT = 2
 
 
+class ClockTrust(StrEnum):
+    """When time tags are valid."""
+
+    ALWAYS = "always"
+    KERNEL = "kernel"
+    """While the kernel says that its clock is synchronised."""
+
+
+class ResetProcess(StrEnum):
+    """What C_RP does."""
+
+    REFUSE = "refuse"
+    CONFIRM = "confirm"
+    """This master's station begins anew: selects and interrogations end, M_EI is sent. Nothing else is touched."""
+
+
+def _none() -> NDArray[np.float32]:
+    return np.empty(0, np.float32)
+
+
+def _no_pulses() -> NDArray[np.uint8]:
+    return np.empty(0, np.uint8)
+
+
 @dataclass(slots=True, kw_only=True)
 class BindingColumns:
-    """Bindings of one master, one entry each, ordered by common address, static type and ioa."""
+    """Bindings of one master, one entry each, ordered by common address, static type and ioa.
+
+    `background_s` and `pulse` may be left out: zeros then.
+    """
 
     row: Rows
     ca: NDArray[np.uint16]
@@ -41,6 +70,16 @@ class BindingColumns:
     cyclic_s: NDArray[np.float32]
     """Period of cyclic transmission; 0 for none."""
     mode: NDArray[np.uint8]
+    background_s: NDArray[np.float32] = field(default_factory=_none)
+    """Period of background scan; 0 for none."""
+    pulse: NDArray[np.uint8] = field(default_factory=_no_pulses)
+    """Qualifier of command that stands for 0, *no additional definition*."""
+
+    def __post_init__(self) -> None:
+        if not len(self.background_s):
+            self.background_s = np.zeros(len(self), np.float32)
+        if not len(self.pulse):
+            self.pulse = np.zeros(len(self), np.uint8)
 
     def __len__(self) -> int:
         return len(self.row)
@@ -55,6 +94,10 @@ class MasterPlan:
     bindings: BindingColumns
     links: int = 1
     commands: bool = False
+    clock: bool = False
+    """Whether its C_CS may move the event clock or set the machine's."""
+    parameters: bool = True
+    """Whether it may load parameters (P_ME, P_AC); they concern its own view alone."""
     capacity: int = 150_000
     objects_per_asdu: int = MAX_OBJECTS
 
@@ -66,16 +109,7 @@ class SystemRows:
     online: int = NO_SYSTEM_ROW
     events_waiting: int = NO_SYSTEM_ROW
     events_lost: int = NO_SYSTEM_ROW
-
-
-@dataclass(slots=True, kw_only=True)
-class TlsPlan:
-    """Paths of PEM files; `passphrase` of the key may be empty. Masters must present a certificate that `ca` signed."""
-
-    certificate: str
-    key: str
-    ca: str
-    passphrase: str = field(default="", repr=False)
+    overflow: int = NO_SYSTEM_ROW
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,6 +126,11 @@ class ServerPlan:
     command_timeout_s: float = 30.0
     select_timeout_s: float = 15.0
     command_max_age_s: float | None = None
-    confirm_clock: bool = True
+    clock_sync: ClockSync = ClockSync.CONFIRM
+    clock_trusted: ClockTrust = ClockTrust.ALWAYS
+    day_of_week: bool = True
+    end_of_initialisation: bool = False
+    """Whether M_EI is sent at the first STARTDT after the start."""
+    reset_process: ResetProcess = ResetProcess.REFUSE
     system: dict[str, SystemRows] = field(default_factory=dict)
     commands: dict[str, Rows] = field(default_factory=dict)

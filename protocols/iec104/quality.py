@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.points import ALL_FLAGS, Qualities, Quality
+from protocols.iec104 import marks
 
 IV: Final = 0x80
 NT: Final = 0x40
@@ -67,7 +68,7 @@ _QDS: Final = _lookup(QDS_BITS)
 _STATUS: Final = _lookup(STATUS_BITS)
 _COUNTER: Final = _lookup(COUNTER_BITS)
 _MASK: Final = np.uint32(int(ALL_FLAGS))
-_TIME_INVALID: Final = np.uint32(int(Quality.TIME_INVALID))
+_TIME_INVALID: Final = np.uint32(int(Quality.TIME_INVALID) | marks.UNTRUSTED)
 _TEST: Final = np.uint32(int(Quality.TEST))
 
 
@@ -84,8 +85,8 @@ def status(qualities: Qualities) -> NDArray[np.uint8]:
 
 
 def counter(qualities: Qualities) -> NDArray[np.uint8]:
-    """Quality bits of a binary counter reading, same shape; sequence number 0."""
-    bits: NDArray[np.uint8] = _COUNTER[qualities & _MASK]
+    """Last octet of a binary counter reading, same shape: quality, and what `marks` carries beside it."""
+    bits: NDArray[np.uint8] = _COUNTER[qualities & _MASK] | marks.readings(qualities)
     return bits
 
 

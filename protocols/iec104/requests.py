@@ -6,17 +6,21 @@ request with P/N set (IEC 60870-5-101 7.2.3). What cannot be read at all breaks 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from protocols.iec104 import commands, elements
+from protocols.iec104 import commands, orders, parameters
 from protocols.iec104.asdu import BROADCAST, TEST_BIT, Asdu, Cause
-from protocols.iec104.elements import TYPES, Elements, Tag, TypeRow
+from protocols.iec104.bindings import Index, Show
+from protocols.iec104.clock import ClockSync
+from protocols.iec104.counters import Freeze
+from protocols.iec104.elements import TYPES
 from protocols.iec104.errors import Iec104Error
-from protocols.iec104.plan import Mode
+from protocols.iec104.parameters import Activation
+from protocols.iec104.plan import ResetProcess
+from protocols.iec104.request import Moment, Request, Service
 from protocols.iec104.scan import Scan
 
 if TYPE_CHECKING:
@@ -26,55 +30,9 @@ _TEST_PATTERNS: Final = frozenset({0x55AA, 0x55CC})
 """Fixed test bit pattern (IEC 60870-5-101 7.2.6.14): 55AA hex. lib60870, under many masters, sends 55CC."""
 _GENERAL_COUNTERS: Final = 5
 _STATION: Final = 20
+_GENERAL_RESET: Final = 1
 _COUNTER_SCAN: Final = 0x100
 """Keeps the keys of counter interrogations apart from those of station interrogations."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When a request came: s of the shell's monotonic clock, and ns UTC."""
-
-    now: float
-    wall_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request whose type, cause and length are right; `address` is never the broadcast address."""
-
-    session: Session
-    asdu: Asdu
-    row: TypeRow
-    element: Elements
-    address: int
-    at: Moment
-
-    @property
-    def deactivation(self) -> bool:
-        return self.asdu.cause == Cause.DEACTIVATION
-
-    def confirm(self, positive: bool) -> None:
-        """Answer with activation or deactivation confirmation."""
-        cause = Cause.DEACTIVATION_CON if self.deactivation else Cause.ACTIVATION_CON
-        self.session.answer(self.asdu.mirror(cause, negative=not positive, address=self.address))
-
-    def refuse(self, cause: Cause) -> None:
-        """Answer that type, cause, common address or ioa is not known."""
-        self.session.answer(self.asdu.mirror(cause, negative=True))
-
-    def octet(self, field: str) -> int:
-        """A one-octet field of the element."""
-        return int(self.element[field][0])
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """How one type is served. System-wide types have ioa 0; some take the broadcast address."""
-
-    answer: Callable[[Request], None]
-    causes: frozenset[int]
-    broadcast: bool = False
-    system: bool = False
 
 
 def handle(session: Session, asdu: Asdu, at: Moment) -> None:
@@ -123,22 +81,30 @@ def _interrogation(request: Request) -> None:
 
 
 def _counter_interrogation(request: Request) -> None:
-    """C_CI: RQT 5 is all counters, 1 to 4 are groups; only reading, for nothing is frozen (7.2.6.23)."""
+    """C_CI: RQT 5 is all counters, 1 to 4 are groups; FRZ reads, freezes, resets (7.2.6.23).
+
+    Freeze and reset are confirmed and done; what was frozen is sent when it is read.
+    """
     qualifier = request.octet("qcc")
-    rqt, freeze = qualifier & 0x3F, qualifier >> 6
+    rqt, freeze = qualifier & 0x3F, Freeze(qualifier >> 6)
     key = (request.address, _COUNTER_SCAN + rqt)
     if request.deactivation:
         request.confirm(request.session.cancel_scan(key))
         return
-    if freeze or not 1 <= rqt <= _GENERAL_COUNTERS:
+    if not 1 <= rqt <= _GENERAL_COUNTERS or (freeze and request.asdu.test):
         request.confirm(False)
         return
     group = 0 if rqt == _GENERAL_COUNTERS else rqt
-    cause = Cause.COUNTERS_REQUESTED + group
-    _scan(request, key, cause, request.session.station.bindings.counters(request.address, group))
+    station = request.session.station
+    index = station.bindings.counters(request.address, group)
+    if freeze is Freeze.READ:
+        _scan(request, key, Cause.COUNTERS_REQUESTED + group, index, station.counters.memorised)
+        return
+    station.act_on_counters(freeze, index)
+    request.confirm(True)
 
 
-def _scan(request: Request, key: tuple[int, int], cause: int, index: np.ndarray[tuple[int], np.dtype[np.intp]]) -> None:
+def _scan(request: Request, key: tuple[int, int], cause: int, index: Index, show: Show | None = None) -> None:
     """Confirm, then send the values and the termination as the window allows."""
     if not request.session.may_scan(key):
         request.confirm(False)
@@ -147,34 +113,37 @@ def _scan(request: Request, key: tuple[int, int], cause: int, index: np.ndarray[
     asdu = request.asdu
     closing = asdu.mirror(Cause.ACTIVATION_TERM, address=request.address)
     cause |= TEST_BIT if asdu.test else 0
-    request.session.scan(Scan(key, index, cause, originator=asdu.originator, closing=closing))
+    request.session.scan(Scan(key, index, cause, originator=asdu.originator, closing=closing, show=show))
 
 
 def _read(request: Request) -> None:
     """C_RD: the present value of one monitored point, cause requested."""
     station = request.session.station
-    binding = station.bindings.find(request.address, request.asdu.ioa)
-    if binding < 0 or not station.bindings.monitored[binding]:
+    binding = _measured(request, None)
+    if binding < 0:
         request.refuse(Cause.UNKNOWN_IOA)
         return
     index = np.array([binding], np.intp)
     cause = Cause.REQUEST | (TEST_BIT if request.asdu.test else 0)
-    for answer in station.bindings.encode_state(index, station.table, cause, request.asdu.originator):
+    table, show = station.table, station.counters.shown
+    for answer in station.bindings.encode_state(index, table, cause, request.asdu.originator, show):
         request.session.answer(answer)
 
 
 def _clock(request: Request) -> None:
-    """C_CS: confirmed when the time can be read and the configuration says so; no clock is set."""
-    request.confirm(request.session.station.options.confirm_clock and _time_ns(request) is not None)
-
-
-def _time_ns(request: Request) -> int | None:
-    """ns UTC of the request's time tag, or None when it is no date or marked invalid."""
-    try:
-        times, invalid = elements.times(request.row, request.element, request.session.station.zone)
-    except Iec104Error:
-        return None
-    return None if invalid[0] else int(times[0])
+    """C_CS: confirmed when the time can be read and the configuration says so; a clock only moves by right."""
+    station = request.session.station
+    sync, time_ns = station.options.clock_sync, request.time_ns()
+    moves = sync in (ClockSync.OFFSET, ClockSync.SYSTEM)
+    if time_ns is None or sync is ClockSync.REFUSE or (moves and not station.plan.clock):
+        request.confirm(False)
+    elif not moves or request.asdu.test:
+        request.confirm(True)
+    elif sync is ClockSync.OFFSET:
+        station.clock.offset_ns = time_ns - request.at.wall_ns
+        request.confirm(True)
+    else:
+        request.session.set_clock(time_ns, request)
 
 
 def _test(request: Request) -> None:
@@ -187,71 +156,74 @@ def _test_with_time(request: Request) -> None:
     request.confirm(True)
 
 
-def _command(request: Request) -> None:
-    """C_SC, C_DC, C_RC, C_SE and C_BO: deselect, select or execute."""
-    bindings = request.session.station.bindings
-    binding = bindings.find(request.address, request.asdu.ioa)
-    if binding < 0 or TYPES[int(bindings.columns.event_type[binding])].untimed != request.row.untimed:
+def _reset(request: Request) -> None:
+    """C_RP: QRP 1 is a general reset; it begins this master's station anew and touches nothing else (7.2.6.27)."""
+    options = request.session.station.options
+    if options.reset_process is ResetProcess.REFUSE or request.octet("qrp") != _GENERAL_RESET:
+        request.confirm(False)
+        return
+    request.confirm(True)
+    request.session.reset(request.address)
+
+
+def _parameter(request: Request) -> None:
+    """P_ME: a threshold or limit of one measured value, in force at once unless it says otherwise."""
+    station = request.session.station
+    binding = _measured(request, parameters.MEASURED_TYPE[request.row.id])
+    if binding < 0:
         request.refuse(Cause.UNKNOWN_IOA)
         return
-    asker = request.session.asker(request.asdu)
-    if request.deactivation:
-        request.confirm(request.session.station.selections.cancel(binding, asker, request.at.now))
+    low, high = float(station.bindings.low[binding]), float(station.bindings.high[binding])
+    loaded = parameters.decode(request.row.id, request.element, low, high)
+    if loaded is None or request.asdu.test or not station.plan.parameters:
+        request.confirm(False)
         return
-    low, high = float(bindings.low[binding]), float(bindings.high[binding])
-    order = commands.decode(request.row, request.element, low, high)
-    if order is None or not _permitted(request):
+    station.load_parameter(binding, *loaded)
+    request.confirm(True)
+
+
+def _activation(request: Request) -> None:
+    """P_AC: parameters that were loaded (all, with ioa 0, or one object's) or cyclic transmission, on or off."""
+    station = request.session.station
+    qualifier, active = request.octet("qpa"), not request.deactivation
+    everything = qualifier == Activation.LOADED
+    binding = -1 if everything else _measured(request, None)
+    if (everything and request.asdu.ioa) or (not everything and binding < 0):
+        request.refuse(Cause.UNKNOWN_IOA)
+        return
+    if request.asdu.test or not station.plan.parameters:
         request.confirm(False)
-    elif order.select:
-        request.confirm(_select(request, binding, order))
-    elif not _execute(request, binding, order):
-        request.confirm(False)
+    elif everything:
+        there = [each for each in station.parameters.loaded if station.plan.bindings.ca[each] == request.address]
+        request.confirm(station.activate_parameters(there, active))
+    elif qualifier == Activation.OBJECT:
+        request.confirm(station.activate_parameters([binding], active))
+    else:
+        request.confirm(qualifier == Activation.CYCLIC and station.activate_cyclic(binding, active))
 
 
-def _permitted(request: Request) -> bool:
-    """The master may command, the command is not a test and not too old.
-
-    A test command is refused: a positive confirmation would say that something happened.
-    """
-    station = request.session.station
-    if not station.plan.commands or request.asdu.test:
-        return False
-    if request.row.tag is not Tag.CP56:
-        return True
-    sent_ns = _time_ns(request)
-    max_age_s = station.options.command_max_age_s
-    return sent_ns is not None and (max_age_s is None or abs(request.at.wall_ns - sent_ns) <= max_age_s * 1e9)
-
-
-def _select(request: Request, binding: int, order: commands.Order) -> bool:
-    station = request.session.station
-    if not int(station.bindings.columns.mode[binding]) & Mode.SELECT:
-        return False
-    asker = request.session.asker(request.asdu)
-    return station.selections.select(binding, asker, order.image, request.at.now)
-
-
-def _execute(request: Request, binding: int, order: commands.Order) -> bool:
-    """Hand to the broker if mode and select allow; False is a refusal."""
-    station = request.session.station
-    asker = request.session.asker(request.asdu)
-    matched = station.selections.consume(binding, asker, order.image, request.at.now)
-    if matched is None:
-        matched = bool(int(station.bindings.columns.mode[binding]) & Mode.DIRECT)
-    row = int(station.bindings.columns.row[binding])
-    return matched and request.session.submit(request.asdu, row, order.value, order.pulse)
+def _measured(request: Request, types: frozenset[int] | None) -> int:
+    """The monitored binding at the request's ioa, of one of these untimed types (None: any), or -1."""
+    bindings = request.session.station.bindings
+    binding = bindings.find(request.address, request.asdu.ioa)
+    if binding < 0 or not bindings.monitored[binding]:
+        return -1
+    return binding if types is None or int(bindings.columns.static_type[binding]) in types else -1
 
 
 _ACT: Final = frozenset({int(Cause.ACTIVATION)})
 _ACT_DEACT: Final = frozenset({int(Cause.ACTIVATION), int(Cause.DEACTIVATION)})
 
 SERVICES: Final[Mapping[int, Service]] = {
-    **{type_id: Service(_command, _ACT_DEACT) for type_id in commands.COMMAND_TYPES},
+    **{type_id: Service(orders.command, _ACT_DEACT) for type_id in commands.COMMAND_TYPES},
     100: Service(_interrogation, _ACT_DEACT, broadcast=True, system=True),
     101: Service(_counter_interrogation, _ACT_DEACT, broadcast=True, system=True),
     102: Service(_read, frozenset({int(Cause.REQUEST)})),
     103: Service(_clock, _ACT, broadcast=True, system=True),
     104: Service(_test, _ACT, system=True),
+    105: Service(_reset, _ACT, broadcast=True, system=True),
     107: Service(_test_with_time, _ACT, system=True),
+    **{type_id: Service(_parameter, _ACT) for type_id in parameters.MEASURED_TYPE},
+    113: Service(_activation, _ACT_DEACT),
 }
 """What is served, by type identification. Everything else is answered with cause 44."""

@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 from gateway.contracts import TableView
-from protocols.iec104.bindings import Bindings, Index
+from protocols.iec104.bindings import Bindings, Index, Show
 
 CHUNK: Final = 1_920
 """Bindings coded at once: a fraction of a ms, and a multiple of what fits an ASDU of floats in either packing."""
@@ -15,7 +15,8 @@ CHUNK: Final = 1_920
 class Scan:
     """Values are taken when they are coded: never older than what the window then allows.
 
-    `key` tells scans apart that may not run twice; `closing` is the termination, or empty.
+    `key` tells scans apart that may not run twice; `closing` is the termination, or empty; `show` says what counters
+    read.
     """
 
     def __init__(
@@ -26,12 +27,14 @@ class Scan:
         *,
         originator: int = 0,
         closing: bytes = b"",
+        show: Show | None = None,
     ) -> None:
         self.key = key
         self._index = index
         self._cause = cause
         self._originator = originator
         self._closing = closing
+        self._show = show
         self._at = 0
         self._coded: deque[bytes] = deque()
 
@@ -43,5 +46,5 @@ class Scan:
                 return closing or None
             chunk = self._index[self._at : self._at + CHUNK]
             self._at += len(chunk)
-            self._coded.extend(bindings.encode_state(chunk, table, self._cause, self._originator))
+            self._coded.extend(bindings.encode_state(chunk, table, self._cause, self._originator, self._show))
         return self._coded.popleft()

@@ -5,24 +5,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import math
 import time
 from typing import Any, Final, cast
 
-from gateway.contracts import Action, Command, LinkName, Origin, Outcome, ServerPort
+from gateway.contracts import Command, LinkName, Origin, Outcome, ServerPort
+from gateway.events import EventJournal, journal_path
 from gateway.points import Changes
+from protocols.iec104.clock import EventClock
 from protocols.iec104.group import Group
 from protocols.iec104.housekeeping import Housekeeping
-from protocols.iec104.plan import ServerPlan
-from protocols.iec104.session import Close, Effect, Session, Submit
+from protocols.iec104.journal import binding_names
+from protocols.iec104.memoryfile import MemoryKeeper
+from protocols.iec104.plan import ClockTrust, MasterPlan, ServerPlan
+from protocols.iec104.session import Close, Effect, Session, SetClock, Submit
 from protocols.iec104.station import Station, StationOptions
+from protocols.iec104.systemclock import ClockWatch, set_system_clock
 from protocols.iec104.time56 import Zone
-from protocols.iec104.tls import server_context
+from protocols.iec104.tls import TlsDoor
+from protocols.iec104.tlschannel import TlsChannel, TlsEntrance
 
 WRITE_BUFFER: Final = 65_536
 """Octets that wait for a slow reader before nothing more is produced for it or read from it."""
 BACKLOG: Final = 64
 STRANGERS_LOGGED: Final = 1_000
 CLOSE_TIMEOUT_S: Final = 1.0
+RETURN_WITHIN_S: Final = 10.0
+"""How long a change may take to be taken for a command's effect, where its point says nothing."""
+_OFFSET_LOGGED_NS: Final = 1_000_000_000
+"""A move of the event clock by so much is worth a line."""
 _BY_MASTER: Final = "closed by the master"
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -35,14 +46,21 @@ class Iec104Server:
         self.plan = plan
         self.port = port
         self.log = port.log.bind(server=plan.name)
-        zone = Zone(plan.time_zone)
+        zone = Zone(plan.time_zone, day_of_week=plan.day_of_week)
+        self.clock = EventClock()
         options = StationOptions(
             select_timeout_s=plan.select_timeout_s,
             command_max_age_s=plan.command_max_age_s,
-            confirm_clock=plan.confirm_clock,
+            clock_sync=plan.clock_sync,
+            end_of_initialisation=plan.end_of_initialisation,
+            reset_process=plan.reset_process,
+            clock=self.clock,
         )
         self.groups = {
-            master.name: Group(Station(master, port.catalogue, zone, port.table, options)) for master in plan.masters
+            master.name: Group(
+                Station(master, port.catalogue, zone, port.table, options, self._journal(master)),
+            )
+            for master in plan.masters
         }
         self._networks = [
             (ipaddress.ip_network(address, strict=False), self.groups[master.name])
@@ -51,10 +69,24 @@ class Iec104Server:
         ]
         self.links: dict[int, Link] = {}
         self.housekeeping = Housekeeping(plan, self.groups, port, self.log)
+        self.memory = MemoryKeeper(port.state_dir / "iec104" / plan.name, self.groups, port.catalogue, self.log)
+        self.memory.load()
+        self._clock_watch = ClockWatch(self.clock, self.log)
+        self._offset_logged_ns = 0
+        self._entrance: TlsEntrance | None = None
         self._listener: asyncio.Server | None = None
         self._refused: set[tuple[str, str]] = set()
         self._all_closed = asyncio.Event()
         self._all_closed.set()
+
+    def _journal(self, master: MasterPlan) -> EventJournal:
+        path = journal_path(self.port.state_dir, self.plan.name, master.name)
+        names = binding_names(master.bindings, self.port.catalogue)
+        return EventJournal.open(path, master.capacity, names, self.log.bind(master=master.name))
+
+    def _close_journals(self) -> None:
+        for group in self.groups.values():
+            group.station.queue.close()
 
     def resume(self, confirmed: dict[str, int]) -> None:
         """Feed sequence numbers that masters had confirmed before this process started."""
@@ -64,8 +96,9 @@ class Iec104Server:
 
     def changes(self, batch: Changes, seq: int) -> None:
         """Make events for every master and send what the windows allow, at once."""
+        now = time.monotonic()
         for name, group in self.groups.items():
-            dropped = group.station.changes(batch, seq)
+            dropped = group.station.changes(batch, seq, now)
             if dropped:
                 self.housekeeping.overflowed(name)
             if group.active is not None and group.station.queue.waiting:
@@ -73,24 +106,32 @@ class Iec104Server:
         self.housekeeping.due()
 
     def commanded(self, row: int, feedback: int, remote: bool) -> None:
-        """A command was written to the field; its effect is told as spontaneous."""
+        """A command was written to the field: what changes there next is told as return information."""
+        window_s = float(self.port.catalogue.feedback_s[row])
+        until = time.monotonic() + (RETURN_WITHIN_S if math.isnan(window_s) else window_s)
+        for group in self.groups.values():
+            group.station.commanded(row, feedback, remote, until)
 
     async def start(self) -> None:
         """Listen. Raises `OSError` when the address is taken or a certificate cannot be read."""
         for group in self.groups.values():
             group.station.begin()
-        context = server_context(self.plan.tls) if self.plan.tls else None
+        self._entrance = self._tls_entrance()
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(
-            lambda: Link(self), self.plan.host, self.plan.port, ssl=context, backlog=BACKLOG
-        )
+        self._listener = await loop.create_server(self._protocol, self.plan.host, self.plan.port, backlog=BACKLOG)
+        for group in self.groups.values():
+            group.station.queue.start()
         self.housekeeping.start(loop)
-        self.log.info("listening", address=f"{self.plan.host}:{self.bound_port}", tls=context is not None)
+        if self.plan.clock_trusted is ClockTrust.KERNEL:
+            self._clock_watch.start(loop)
+        self.log.info("listening", address=f"{self.plan.host}:{self.bound_port}", tls=self._entrance is not None)
 
     async def stop(self) -> None:
         """Accept nothing more, let written answers go out, close every link."""
         if self._listener is not None:
             self._listener.close()
+        if self._entrance is not None:
+            self._entrance.close()
         for link in list(self.links.values()):
             link.close()
         with contextlib.suppress(TimeoutError):
@@ -98,7 +139,10 @@ class Iec104Server:
         for link in list(self.links.values()):
             link.abort()
         await asyncio.sleep(0)
+        await asyncio.to_thread(self._close_journals)
         self.housekeeping.stop()
+        self._clock_watch.stop()
+        await self.memory.stop()
         if self._listener is not None:
             await self._listener.wait_closed()
             self._listener = None
@@ -109,13 +153,32 @@ class Iec104Server:
         sockets = self._listener.sockets if self._listener is not None else ()
         return int(sockets[0].getsockname()[1]) if sockets else 0
 
-    def admit(self, peer: str) -> Group | None:
-        """The master a peer address belongs to, or None for a stranger or a link too many."""
+    def _tls_entrance(self) -> TlsEntrance | None:
+        if self.plan.tls is None:
+            return None
+        door = TlsDoor(self.plan.tls, self.log)
+        door.open()
+        return TlsEntrance(door, self._master_at, self._refuse, lambda: Link(self), self.log)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return Link(self) if self._entrance is None else TlsChannel(self._entrance)
+
+    def _master_at(self, peer: str) -> str:
+        """Name of the master at an address; empty for a stranger, who is refused."""
+        group = self._group_at(peer)
+        return "" if group is None else group.station.plan.name
+
+    def _group_at(self, peer: str) -> Group | None:
         address = _plain(peer)
         group = next((group for network, group in self._networks if address in network), None)
         if group is None:
             self._refuse(peer, "address belongs to no master")
-        elif group.full:
+        return group
+
+    def admit(self, peer: str) -> Group | None:
+        """The master a peer address belongs to, or None for a stranger or a link too many."""
+        group = self._group_at(peer)
+        if group is not None and group.full:
             # A link that is dead but not yet known to be: find out within t1, so that the master can come back.
             for session in group.sessions:
                 self.links[session.number].probe()
@@ -154,13 +217,35 @@ class Iec104Server:
             id=commands.next_id(),
             row=order.row,
             value=order.value,
-            action=Action.EXECUTE,
+            action=order.action,
             origin=Origin(protocol="iec104", server=self.plan.name, master=link.master, peer=link.peer),
             deadline_ns=now_ns + int(self.plan.command_timeout_s * 1e9),
             pulse=order.pulse,
             received_ns=now_ns,
+            test=order.test,
+            refusal=order.refusal,
+            refusal_text=order.text,
         )
         commands.submit(command, lambda outcome: link.outcome(order.ticket, outcome))
+
+    def set_clock(self, link: Link, order: SetClock) -> None:
+        """Set the machine's clock; the master hears whether it could be done."""
+        try:
+            set_system_clock(order.time_ns)
+        except OSError as error:
+            self.log.error("clock not set", master=link.master, cause=str(error))
+            link.clock_set(order, False)
+        else:
+            self.log.info("clock set", master=link.master, to_ns=order.time_ns)
+            link.clock_set(order, True)
+
+    def look_after(self, master: str) -> None:
+        """A request may have moved the event clock or changed what must be kept."""
+        self.memory.save_altered()
+        offset_ns = self.clock.offset_ns
+        if abs(offset_ns - self._offset_logged_ns) >= _OFFSET_LOGGED_NS:
+            self._offset_logged_ns = offset_ns
+            self.log.info("event clock moved", master=master, offset_s=round(offset_ns / 1e9, 3))
 
 
 class Link(asyncio.Protocol):
@@ -254,6 +339,11 @@ class Link(asyncio.Protocol):
             self._session.outcome(ticket, outcome)
             self.pump()
 
+    def clock_set(self, order: SetClock, done: bool) -> None:
+        """Whether the machine's clock was set."""
+        if self._session is not None:
+            self._session.clock_set(order.request, done)
+
     def probe(self) -> None:
         """Test the connection now."""
         if self._session is not None:
@@ -286,10 +376,14 @@ class Link(asyncio.Protocol):
             if isinstance(effect, Close):
                 self._break(effect.cause)
                 return
-            self._server.submit(self, effect)
+            if isinstance(effect, SetClock):
+                self._server.set_clock(self, effect)
+            else:
+                self._server.submit(self, effect)
         self._tell(before)
         if effects:
             self._server.housekeeping.due()
+        self._server.look_after(self.master)
         self.pump()
 
     def _tell(self, before: Session | None) -> None:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
-from gateway.contracts import Outcome, Pulse, Stage
+from gateway.contracts import Action, Outcome, Pulse, Reason, Stage
 from protocols.iec104 import connection as link
 from protocols.iec104 import requests
 from protocols.iec104.asdu import Asdu, Cause
 from protocols.iec104.commands import Asker
 from protocols.iec104.connection import ApciParameters, Connection
 from protocols.iec104.errors import Iec104Error
+from protocols.iec104.request import Moment, Request
 from protocols.iec104.scan import Scan
 from protocols.iec104.station import Station
 
@@ -36,12 +37,27 @@ _numbers = count(1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submit:
-    """A command for the broker. Tell its outcomes to `Session.outcome` with the same ticket."""
+    """A command for the broker. Tell its outcomes to `Session.outcome` with the same ticket.
+
+    `refusal` other than OK: refused already, for the broker to record and to answer so.
+    """
 
     ticket: int
     row: int
     value: float
     pulse: Pulse
+    action: Action = Action.EXECUTE
+    test: bool = False
+    refusal: Reason = Reason.OK
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetClock:
+    """The machine's clock is to be set to ns UTC; tell `Session.clock_set` how it went."""
+
+    time_ns: int
+    request: Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +84,23 @@ class Close:
     cause: str
 
 
-Effect = Submit | Started | Stopped | Released | Close
+Effect = Submit | SetClock | Started | Stopped | Released | Close
 
 
 @dataclass(slots=True)
 class _UnderWay:
     asdu: Asdu
+    action: Action
+    binding: int
     confirmed: bool = False
+
+
+_NO_TICKET: Final = 0
+"""Of a command whose outcome nobody waits for."""
+_ANNOUNCEMENT: Final = -1
+"""Token of a frame that tells the end of initialisation; others carry their number of events."""
+_ANSWERS_IN_A_ROW: Final = 8
+"""Answers go first, but one in so many frames is left to events and interrogations that wait."""
 
 
 class Session:
@@ -84,7 +110,9 @@ class Session:
         self.number = next(_numbers)
         self.station = station
         self.connection = Connection(parameters, now)
+        self._announcements: deque[bytes] = deque()
         self._answers: deque[bytes] = deque()
+        self._answered = 0
         self._events: deque[tuple[bytes, int]] = deque()
         self._scans: deque[Scan] = deque()
         self._commands: dict[int, _UnderWay] = {}
@@ -130,6 +158,9 @@ class Session:
         under_way = self._commands.get(ticket)
         if under_way is None:
             return
+        if under_way.action is Action.SELECT:
+            self._selected(ticket, under_way, outcome)
+            return
         good = outcome.stage in (Stage.ACCEPTED, Stage.COMPLETED)
         accepted = outcome.stage is not Stage.REFUSED
         if not under_way.confirmed:
@@ -142,6 +173,20 @@ class Session:
         if outcome.stage.final:
             del self._commands[ticket]
             self._answers.append(under_way.asdu.mirror(Cause.ACTIVATION_TERM, negative=not good))
+
+    def _selected(self, ticket: int, under_way: _UnderWay, outcome: Outcome) -> None:
+        """The broker's word on a select: only now it holds."""
+        if not outcome.stage.final:
+            return
+        del self._commands[ticket]
+        good = outcome.stage is Stage.COMPLETED
+        asdu = under_way.asdu
+        stands = self.station.selections.confirm(under_way.binding, self.asker(asdu), good)
+        self._answers.append(asdu.mirror(Cause.ACTIVATION_CON, negative=not stands))
+
+    def clock_set(self, request: Request, done: bool) -> None:
+        """Whether the machine's clock was set."""
+        self._answers.append(request.confirmation(done))
 
     def produce(self, now: float) -> bytes:
         """Use the window, at most `FRAMES_AT_ONCE` of it, for what there is to send; octets for the transport."""
@@ -160,6 +205,7 @@ class Session:
 
     def stop(self) -> None:
         """Forget what belongs to the data transfer that ended. The station's queue is the caller's to rewind."""
+        self._announcements.clear()
         self._answers.clear()
         self._events.clear()
         self._scans.clear()
@@ -176,14 +222,58 @@ class Session:
         """Who sent this, as far as a select is concerned."""
         return Asker(self.number, asdu.originator)
 
-    def submit(self, asdu: Asdu, row: int, value: float, pulse: Pulse) -> bool:
+    def submit(
+        self, asdu: Asdu, binding: int, value: float, pulse: Pulse, *, action: Action, refusal: Reason, text: str
+    ) -> bool:
         """Hand a command to the shell; False when too many are under way."""
         if len(self._commands) >= MAX_COMMANDS:
             return False
         ticket = next(self._tickets)
-        self._commands[ticket] = _UnderWay(asdu)
-        self._effects.append(Submit(ticket=ticket, row=row, value=value, pulse=pulse))
+        self._commands[ticket] = _UnderWay(asdu, action, binding)
+        self._hand_over(ticket, asdu, binding, value, pulse, action, refusal, text)
         return True
+
+    def note(self, asdu: Asdu, binding: int, value: float, *, action: Action, refusal: Reason, text: str) -> None:
+        """Hand a command over that has been answered, for the record."""
+        self._hand_over(_NO_TICKET, asdu, binding, value, Pulse.DEFAULT, action, refusal, text)
+
+    def _hand_over(
+        self,
+        ticket: int,
+        asdu: Asdu,
+        binding: int,
+        value: float,
+        pulse: Pulse,
+        action: Action,
+        refusal: Reason,
+        text: str,
+    ) -> None:
+        row = int(self.station.plan.bindings.row[binding])
+        self._effects.append(
+            Submit(
+                ticket=ticket,
+                row=row,
+                value=value,
+                pulse=pulse,
+                action=action,
+                test=asdu.test,
+                refusal=refusal,
+                text=text,
+            )
+        )
+
+    def set_clock(self, time_ns: int, request: Request) -> None:
+        """Ask the shell to set the machine's clock."""
+        self._effects.append(SetClock(time_ns, request))
+
+    def announce(self) -> None:
+        """Data transfer began: the end of initialisation goes first, if this master has not confirmed it yet."""
+        self._announcements.extend(self.station.announcements())
+
+    def reset(self, address: int) -> None:
+        """The master reset the process at a common address: interrogations there end, and its station begins anew."""
+        self._scans = deque(scan for scan in self._scans if scan.key[0] != address)
+        self._answers.append(self.station.reset(address))
 
     def scan(self, scan: Scan) -> None:
         """Run an interrogation behind those that run."""
@@ -201,12 +291,19 @@ class Session:
         return found
 
     def _next_asdu(self) -> tuple[bytes, int] | None:
-        if self._answers:
+        if self._announcements:
+            return self._announcements.popleft(), _ANNOUNCEMENT
+        if self._answers and self._answered < _ANSWERS_IN_A_ROW:
+            self._answered += 1
             return self._answers.popleft(), 0
+        self._answered = 0
         self._events_turn = not self._events_turn
-        if self._events_turn:
-            return self._next_event() or self._next_scanned()
-        return self._next_scanned() or self._next_event()
+        turns = (self._next_event, self._next_scanned)
+        first, second = turns if self._events_turn else turns[::-1]
+        following = first() or second()
+        if following is None and self._answers:
+            following = self._answers.popleft(), 0
+        return following
 
     def _next_event(self) -> tuple[bytes, int] | None:
         if not self._events:
@@ -222,11 +319,11 @@ class Session:
         return None
 
     def _request(self, raw: bytes, now: float, wall_ns: int) -> None:
-        requests.handle(self, Asdu.parse(raw), requests.Moment(now, wall_ns))
+        requests.handle(self, Asdu.parse(raw), Moment(now, wall_ns))
 
     def _link_event(self, event: link.Event) -> None:
         if isinstance(event, link.Acknowledged):
-            self._acknowledged(sum(event.tokens))
+            self._acknowledged(event.tokens)
         elif isinstance(event, link.Broken):
             self._effects.append(Close(event.cause))
         elif isinstance(event, link.Started):
@@ -235,7 +332,11 @@ class Session:
             self.stop()
             self._effects.append(Stopped())
 
-    def _acknowledged(self, events: int) -> None:
+    def _acknowledged(self, tokens: list[int]) -> None:
+        announced = tokens.count(_ANNOUNCEMENT)
+        if announced:
+            self.station.announced(announced)
+        events = sum(tokens) - announced * _ANNOUNCEMENT
         if events:
             self._effects.append(Released(events))
 

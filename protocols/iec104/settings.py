@@ -5,8 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from itertools import combinations
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
@@ -16,17 +15,25 @@ from gateway.contracts.places import Report, nearest
 from gateway.contracts.settings import (
     Cell,
     MasterRow,
-    MasterSettings,
     MasterSource,
     ServerSettings,
     ServerSource,
     Strict,
 )
 from gateway.points import PointCatalogue, Rows
+from protocols.iec104.clock import ClockSync
 from protocols.iec104.compile import compile_rows
 from protocols.iec104.connection import ApciParameters
-from protocols.iec104.plan import NO_SYSTEM_ROW, MasterPlan, ServerPlan, SystemRows, TlsPlan
+from protocols.iec104.plan import (
+    NO_SYSTEM_ROW,
+    ClockTrust,
+    MasterPlan,
+    ResetProcess,
+    ServerPlan,
+    SystemRows,
+)
 from protocols.iec104.time56 import Zone
+from protocols.iec104.tlssettings import TlsMasterSettings, TlsSettings, tls_plan
 
 _Window = Annotated[int, Field(ge=1, le=32_767)]
 _Timeout = Annotated[float, Field(ge=1, le=255)]
@@ -43,15 +50,6 @@ class ApciSettings(Strict):
     t3_s: Annotated[float, Field(ge=1, le=172_800)] = 20
 
 
-class TlsSettings(Strict):
-    """PEM files, relative to the site file."""
-
-    certificate: str
-    key: str
-    ca: str
-    passphrase: str = ""
-
-
 class Iec104ServerSettings(ServerSettings):
     """Keys of a server."""
 
@@ -61,7 +59,11 @@ class Iec104ServerSettings(ServerSettings):
     command_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 30
     select_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 15
     command_max_age_s: Annotated[float | None, Field(gt=0)] = None
-    clock_sync: Literal["confirm", "refuse"] = "confirm"
+    clock_sync: ClockSync = ClockSync.CONFIRM
+    clock_trusted: ClockTrust = ClockTrust.ALWAYS
+    day_of_week: bool = True
+    end_of_initialisation: bool = True
+    reset_process: ResetProcess = ResetProcess.REFUSE
 
 
 class EventSettings(Strict):
@@ -70,12 +72,14 @@ class EventSettings(Strict):
     capacity: Annotated[int, Field(ge=1, le=10_000_000)] = 150_000
 
 
-class Iec104MasterSettings(MasterSettings):
+class Iec104MasterSettings(TlsMasterSettings):
     """Keys of a master."""
 
     links: Annotated[int, Field(ge=1, le=16)] = 1
     events: EventSettings = EventSettings()
     objects_per_asdu: Annotated[int, Field(ge=1, le=127)] = 127
+    clock: bool = False
+    parameters: bool = True
 
 
 class Iec104Row(MasterRow):
@@ -88,7 +92,9 @@ class Iec104Row(MasterRow):
     deadband: Annotated[float | None, Cell] = None
     deadband_percent: Annotated[float | None, Cell] = None
     cyclic: Annotated[str | None, Cell] = None
+    background: Annotated[str | None, Cell] = None
     mode: Annotated[str | None, Cell] = None
+    pulse: Annotated[str | None, Cell] = None
 
 
 class Iec104Settings:
@@ -104,6 +110,7 @@ class Iec104Settings:
         host, port = _listen(server, report)
         _check_windows(server, report)
         _check_addresses(server, report)
+        _check_clock(server, report)
         masters = [_master(source, catalogue, report) for source in server.masters]
         return ServerPlan(
             name=settings.name,
@@ -112,11 +119,15 @@ class Iec104Settings:
             masters=masters,
             apci=_apci(settings.apci),
             time_zone=_time_zone(server, report),
-            tls=_tls(server, report),
+            tls=tls_plan(server, report),
             command_timeout_s=settings.command_timeout_s,
             select_timeout_s=settings.select_timeout_s,
             command_max_age_s=settings.command_max_age_s,
-            confirm_clock=settings.clock_sync == "confirm",
+            clock_sync=settings.clock_sync,
+            clock_trusted=settings.clock_trusted,
+            day_of_week=settings.day_of_week,
+            end_of_initialisation=settings.end_of_initialisation,
+            reset_process=settings.reset_process,
             system={master.name: _system(settings.name, master.name, catalogue) for master in masters},
             commands={master.name: _commandable(master) for master in masters},
         )
@@ -137,6 +148,8 @@ def _master(source: MasterSource, catalogue: PointCatalogue, report: Report) -> 
         commands=settings.commands,
         capacity=settings.events.capacity,
         objects_per_asdu=settings.objects_per_asdu,
+        clock=settings.clock,
+        parameters=settings.parameters,
     )
 
 
@@ -154,7 +167,12 @@ def _system(server: str, master: str, catalogue: PointCatalogue) -> SystemRows:
     def row(name: str) -> int:
         return catalogue.rows.get(f"system/master/{server}/{master}/{name}", NO_SYSTEM_ROW)
 
-    return SystemRows(online=row("online"), events_waiting=row("events_waiting"), events_lost=row("events_lost"))
+    return SystemRows(
+        online=row("online"),
+        events_waiting=row("events_waiting"),
+        events_lost=row("events_lost"),
+        overflow=row("overflow"),
+    )
 
 
 _LISTEN: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
@@ -181,6 +199,19 @@ def _check_windows(server: ServerSource, report: Report) -> None:
         report.warning(server.key("apci"), f"w is {apci.w}: at most two thirds of k, which is {apci.k}, recommended")
 
 
+def _check_clock(server: ServerSource, report: Report) -> None:
+    """The right to move a clock, and a clock that may be moved, go together."""
+    moves = server.settings.clock_sync in (ClockSync.OFFSET, ClockSync.SYSTEM)
+    rightful = [source for source in server.masters if source.settings.clock]
+    if moves and server.masters and not rightful:
+        report.warning(
+            server.key("clock_sync"), "no master has clock: true: clock synchronisation will be refused to all"
+        )
+    for source in [] if moves else rightful:
+        words = f"clock: true of master {source.settings.name} has no effect while clock_sync is"
+        report.warning(source.key("clock"), f"{words} {server.settings.clock_sync}: offset or system expected")
+
+
 def _time_zone(server: ServerSource, report: Report) -> str:
     name = str(server.settings.time_zone)
     try:
@@ -189,20 +220,6 @@ def _time_zone(server: ServerSource, report: Report) -> str:
         hint = nearest(name, available_timezones())
         report.error(server.key("time_zone"), f"time_zone {name!r} is not known{hint}: a name such as Asia/Kolkata")
         return "UTC"
-
-
-def _tls(server: ServerSource, report: Report) -> TlsPlan | None:
-    settings: TlsSettings | None = server.settings.tls
-    if settings is None:
-        return None
-    place = server.key("tls")
-    folder = Path(place.file).parent
-    files = {name: folder / getattr(settings, name) for name in ("certificate", "key", "ca")}
-    for name, path in files.items():
-        if not path.is_file():
-            report.error(place, f"tls {name}: no file {path}")
-    paths = {name: str(path.resolve()) for name, path in files.items()}
-    return TlsPlan(certificate=paths["certificate"], key=paths["key"], ca=paths["ca"], passphrase=settings.passphrase)
 
 
 def _check_addresses(server: ServerSource, report: Report) -> None:

@@ -13,6 +13,7 @@ IEC 60870-5-101 7.2.6.18 and 7.2.6.20. Two-digit years from 70 on are read as 19
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -35,18 +36,19 @@ _CACHE_LIMIT: Final = 4_096
 
 
 class Zone:
-    """UTC to the local time of one zone and back, for arrays.
+    """UTC to the local time of one zone and back, for arrays. `day_of_week`: whether tags say it, else 0.
 
     Raises `zoneinfo.ZoneInfoNotFoundError` or `ValueError` for a name that is no zone.
     """
 
-    def __init__(self, name: str = "UTC") -> None:
+    def __init__(self, name: str = "UTC", *, day_of_week: bool = True) -> None:
         self.name = name
+        self.day_of_week = day_of_week
         self._info = ZoneInfo(name)
         self._by_utc: dict[int, tuple[int, bool]] = {}
 
-    def __reduce__(self) -> tuple[type[Zone], tuple[str]]:
-        return (Zone, (self.name,))
+    def __reduce__(self) -> tuple[Callable[[str, bool], Zone], tuple[str, bool]]:
+        return (_zone, (self.name, self.day_of_week))
 
     def offsets(self, utc_ms: Times) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Offset to UTC in ms and whether summer time is in force, one each per instant."""
@@ -86,6 +88,10 @@ class Zone:
         return round((moment.utcoffset() or datetime.timedelta()).total_seconds())
 
 
+def _zone(name: str, day_of_week: bool) -> Zone:
+    return Zone(name, day_of_week=day_of_week)
+
+
 def encode(times_ns: Times, invalid: NDArray[np.bool_], zone: Zone) -> Octets:
     """CP56Time2a of ns since 1970 UTC, cut to the ms: shape (n, 7).
 
@@ -107,7 +113,7 @@ def encode(times_ns: Times, invalid: NDArray[np.bool_], zone: Zone) -> Octets:
     out[:, 1] = ms >> 8
     out[:, 2] = minute | ((invalid | ~inside) * 0x80)
     out[:, 3] = hour | (summer * 0x80)
-    out[:, 4] = day | (((days + 3) % 7 + 1) << 5)
+    out[:, 4] = day | (((days + 3) % 7 + 1) << 5 if zone.day_of_week else 0)
     out[:, 5] = month + 1
     out[:, 6] = (year + 70) % 100
     return out

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gateway.contracts import Command, OnOutcome, Outcome, Stage
+from gateway.contracts import Action, Command, OnOutcome, Outcome, Reason, Stage
 from gateway.points import Kind, Point, PointCatalogue, Quality, changes
 from gateway.trace import TraceRing
 
@@ -46,10 +50,16 @@ class QuietLog:
 
 
 class ScriptedCommands:
-    """Answers every command as the test's script says; keeps what came."""
+    """Answers every command as the test's script says; keeps what came.
+
+    As the broker does it refuses what the server has refused already. Only executions are in `received`.
+    """
 
     def __init__(self) -> None:
         self.received: list[Command] = []
+        self.selects: list[Command] = []
+        """Selects and cancels."""
+        self.refused: list[Command] = []
         self.script: Script = accept_and_complete
         self._id = 0
 
@@ -58,7 +68,11 @@ class ScriptedCommands:
         return self._id
 
     def submit(self, command: Command, on_outcome: OnOutcome) -> None:
-        self.received.append(command)
+        if command.refusal is not Reason.OK or command.test:
+            self.refused.append(command)
+            on_outcome(Outcome(id=command.id, stage=Stage.REFUSED, reason=command.refusal, text=command.refusal_text))
+            return
+        (self.received if command.action is Action.EXECUTE else self.selects).append(command)
         self.script(command, on_outcome)
 
 
@@ -89,6 +103,8 @@ class FakePort:
         self.published: dict[int, float] = {}
         self.seq = 0
         self.server: Any = None
+        self.state_dir = Path(tempfile.mkdtemp(prefix="gridgate-port-"))
+        weakref.finalize(self, shutil.rmtree, self.state_dir, ignore_errors=True)
 
     def confirm(self, master: str, seq: int) -> None:
         assert seq > self.confirmed.get(master, -1)
