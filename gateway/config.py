@@ -246,6 +246,7 @@ class _Loader:
                 online=self._system(f"{at}/online", Kind.BINARY, place, f"Master {master} is connected"),
                 events_waiting=self._system(f"{at}/events_waiting", Kind.ANALOG, place, f"Events held for {master}"),
                 events_lost=self._system(f"{at}/events_lost", Kind.COUNTER, place, f"Events lost for {master}"),
+                overflow=self._system(f"{at}/overflow", Kind.BINARY, place, f"Events of {master} overflow"),
             )
         return out
 

@@ -32,6 +32,7 @@ class MasterSystemRows:
     online: int
     events_waiting: int
     events_lost: int
+    overflow: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,7 +51,9 @@ class Worker:
         entry = plan.server
         name = f"{entry.protocol} {entry.name}"
         size = len(plan.catalogue)
-        self.client = FeedClient(socket_path(plan.state_dir), name, entry.name, size, self, log.bind(part="feed"))
+        self.client = FeedClient(
+            socket_path(plan.state_dir), name, entry.name, size, self, log.bind(part="feed"), entry.masters
+        )
         make: Callable[[Any, Any], OutputServer] = registry.load(registry.grid(entry.protocol).server)
         self.port = _Port(self.client, plan.catalogue, plan.state_dir, log)
         self.server = make(entry.plan, self.port)

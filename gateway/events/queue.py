@@ -62,6 +62,11 @@ class EventQueue:
         return self._noted_seq
 
     @property
+    def noted_seq(self) -> int:
+        """Feed records up to this one have been looked at."""
+        return self._noted_seq
+
+    @property
     def settled(self) -> bool:
         """`confirmed_seq` stays as it is until something more happens here."""
         return True

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -63,11 +63,21 @@ class FeedClient:
     Also the `CommandPort` of its process.
     """
 
-    def __init__(self, path: Path, name: str, server: str, size: int, listener: FeedListener, log: Log) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        server: str,
+        size: int,
+        listener: FeedListener,
+        log: Log,
+        masters: Sequence[str] = (),
+    ) -> None:
+        """`masters` of this server: what each needs no more is kept by the core, from the first welcome on."""
         self.mirror = Mirror(size)
         self.seq = 0
         self._path, self._name, self._server = path, name, server
-        self._listener, self._log = listener, log
+        self._listener, self._log, self._masters = listener, log, masters
         self._ids = itertools.count(1)
         self._pending: dict[int, tuple[OnOutcome, asyncio.TimerHandle]] = {}
         self._link: _Connection | None = None
@@ -146,8 +156,14 @@ class FeedClient:
         if self._stale_handle is not None:
             self._stale_handle.cancel()
             self._stale_handle = None
+        confirmed = {str(k): int(v) for k, v in welcome.get("confirmed", {}).items()}
+        for master in self._masters:
+            # A core that knows nothing of this master: from here on it keeps what comes, for the next process.
+            if master not in confirmed:
+                confirmed[master] = seq
+                self.confirm(master, seq)
         if not self._ready:
-            self._listener.feed_confirmed({str(k): int(v) for k, v in welcome.get("confirmed", {}).items()})
+            self._listener.feed_confirmed(confirmed)
         else:
             self._log.info("feed resumed", seq=self.seq, core_seq=seq)
 

@@ -23,6 +23,7 @@ class _Told:
     seq: int = 0
     waiting: int = -1
     lost: int = -1
+    overflow: int = -1
     overflowing: bool = False
 
 
@@ -34,7 +35,7 @@ class Housekeeping:
         self._system = plan.system
         self._port = port
         self._log = log
-        self._told = {name: _Told() for name in groups}
+        self._told = {name: _Told(overflowing=group.station.queue.overflowing) for name, group in groups.items()}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._confirm_timer: asyncio.TimerHandle | None = None
         self._publish_timer: asyncio.TimerHandle | None = None
@@ -85,12 +86,14 @@ class Housekeeping:
             if seq > told.seq:
                 told.seq = seq
                 self._port.confirm(name, seq)
+        if self._loop is not None and not all(group.station.queue.settled for group in self._groups.values()):
+            self._confirm_timer = self._loop.call_later(CONFIRM_EVERY_S, self._confirm)
 
     def _publish(self) -> None:
         self._publish_timer = None
         for name, group in self._groups.items():
             queue, told, rows = group.station.queue, self._told[name], self._rows(name)
-            if told.overflowing and not queue.waiting:
+            if told.overflowing and not queue.overflowing:
                 told.overflowing = False
                 self._log.info("event queue drained", master=name, lost=queue.lost)
             changed = [
@@ -98,10 +101,11 @@ class Housekeeping:
                 for row, now, last in (
                     (rows.events_waiting, len(queue), told.waiting),
                     (rows.events_lost, queue.lost, told.lost),
+                    (rows.overflow, int(queue.overflowing), told.overflow),
                 )
                 if row != NO_SYSTEM_ROW and now != last
             ]
-            told.waiting, told.lost = len(queue), queue.lost
+            told.waiting, told.lost, told.overflow = len(queue), queue.lost, int(queue.overflowing)
             if changed:
                 numbers = np.array([row for row, _ in changed], np.uint32)
                 self._port.publish(numbers, np.array([float(now) for _, now in changed]))
