@@ -18,7 +18,7 @@ import numpy as np
 from gateway.contracts import DescribedFrame
 from gateway.points import PointCatalogue
 from protocols.iec104 import apci
-from protocols.iec104.apci import MAX_LENGTH, MIN_LENGTH, MODULUS, START, IFrame, SFrame
+from protocols.iec104.apci import MAX_LENGTH, MIN_LENGTH, MODULUS, START, IFrame, SFrame, U
 from protocols.iec104.asdu import Asdu
 from protocols.iec104.elements import TYPES
 from protocols.iec104.elementwords import Shown, object_words
@@ -104,7 +104,7 @@ class Describer:
             return f"malformed: {error}"
         if isinstance(frame, IFrame):
             return f"I N(S)={frame.ssn}{side.gap(frame.ssn)} N(R)={frame.rsn} {self._asdu(frame.asdu)}"
-        return f"S N(R)={frame.rsn}" if isinstance(frame, SFrame) else f"U {frame.function.words}"
+        return f"S N(R)={frame.rsn}" if isinstance(frame, SFrame) else f"U {_u_words(frame.function)}"
 
     def _asdu(self, raw: bytes) -> str:
         try:
@@ -140,6 +140,11 @@ class Describer:
             return ("(not in the map)" if ioa else ""), "", float("nan"), float("nan")
         catalogue = self._catalogue
         return catalogue.names[row], catalogue.units[row], float(catalogue.low[row]), float(catalogue.high[row])
+
+
+def _u_words(function: U) -> str:
+    name, _, step = function.name.partition("_")
+    return f"{name} {step.lower()}"
 
 
 def _type_name(type_id: int) -> str:
