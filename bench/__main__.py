@@ -16,6 +16,9 @@ MEASUREMENTS: Final = {
     "points_100k": "100,000 points at 1 s: CPU and memory of all processes",
     "field_to_104": "a change in a device to its frame on the wire, beyond the poll",
     "command_latency": "a command frame in to the Modbus write out, under 10,000 changes/s",
+    "iec104_events": "104 events per second with nothing lost, to 1 and 3 masters, beside c104's server",
+    "iec104_latency": "an isolated 104 event, from the core to the master's socket, beside c104's server",
+    "iec104_interrogation": "104 interrogations of 10,000 and 100,000 points, complete, beside c104's server",
     "start_10k": "start to a complete interrogation of 10,000 points",
 }
 """Each is the module ``bench.<name>`` with a function ``measure() -> Iterable[Result]``."""

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A figure with its unit. `budget` is the most it may be; `peer_value` is what the peer needed in the same run."""
+    """A figure with its unit. `budget` is the most it may be, `at_least` the least; `peer_value` is the peer's figure
+    in the same run."""
 
     name: str
     value: float
     unit: str
     budget: float | None = None
+    at_least: float | None = None
     peer: str = ""
     peer_value: float | None = None
     note: str = ""
@@ -23,6 +25,8 @@ class Result:
     @property
     def met(self) -> bool | None:
         """Whether the budget holds; None without one."""
+        if self.at_least is not None:
+            return self.value >= self.at_least
         return None if self.budget is None else self.value <= self.budget
 
     def line(self) -> str:
@@ -30,6 +34,8 @@ class Result:
         facts: dict[str, object] = {"name": self.name, "value": _short(self.value), "unit": self.unit}
         if self.budget is not None:
             facts |= {"budget": self.budget, "met": self.met}
+        if self.at_least is not None:
+            facts |= {"at_least": self.at_least, "met": self.met}
         if self.peer_value is not None:
             ratio = self.value / self.peer_value if self.peer_value else math.inf
             facts |= {"peer": self.peer, "peer_value": _short(self.peer_value), "ratio": _short(ratio)}

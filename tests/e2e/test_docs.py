@@ -44,7 +44,9 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 
 
 def test_a_wrong_site_is_told_as_by_check(tmp_path: Path) -> None:
-    (tmp_path / "site.yaml").write_text("site: x\nservers:\n  - {name: a, protocol: morse, listen: 'h:1', masters: []}\n")
+    (tmp_path / "site.yaml").write_text(
+        "site: x\nservers:\n  - {name: a, protocol: morse, listen: 'h:1', masters: []}\n"
+    )
     done = docs(tmp_path / "site.yaml", at=tmp_path)
     assert done.returncode == 1
     assert "site.yaml, line 3" in done.stderr and "morse" in done.stderr
