@@ -87,6 +87,8 @@ class Raw104:
         self.w = 8
         self._unacknowledged = 0
         self.acknowledging = True
+        self.initialised: list[Frame] = []
+        """Ends of initialisation (M_EI) that came: `hear_i` passes them over."""
 
     @classmethod
     async def connect(cls, port: int, host: str = "127.0.0.1", source: str | None = None, ssl: object = None) -> Raw104:
@@ -131,10 +133,12 @@ class Raw104:
         return frame
 
     async def hear_i(self, timeout: float = 10.0) -> Frame:
-        """The next I frame."""
+        """The next I frame that is not an end of initialisation."""
         while True:
             frame = await self.hear(timeout)
-            if frame.kind == "I":
+            if frame.kind == "I" and frame.type_id == 70:
+                self.initialised.append(frame)
+            elif frame.kind == "I":
                 return frame
 
     async def collect(self, last: tuple[int, int], timeout: float = 20.0) -> list[Frame]:
