@@ -24,7 +24,7 @@ def test_rows_run_through_devices_then_calculated_then_system_points(site: Site)
         *("system/device/pcs1/online", "system/device/pcs1/errors"),
         *("system/device/meter/online", "system/device/meter/errors"),
         *("system/master/sldc/main/online", "system/master/sldc/main/events_waiting"),
-        "system/master/sldc/main/events_lost",
+        *("system/master/sldc/main/events_lost", "system/master/sldc/main/overflow"),
     ]
     assert plan.device_rows["meter"].tolist() == [5, 6]
     assert plan.device_system["pcs1"].errors == 9
@@ -151,7 +151,7 @@ def test_one_map_serves_many_devices(site: Site) -> None:
 
 def test_the_summary_says_what_the_site_is(site: Site) -> None:
     lines = summary(site.load()).splitlines()
-    assert lines[0] == "site hilltop: 15 points (4 analog, 4 binary, 1 double, 4 counter, 1 setpoint, 1 control)"
+    assert lines[0] == "site hilltop: 16 points (4 analog, 5 binary, 1 double, 4 counter, 1 setpoint, 1 control)"
     assert "device pcs1: bench, 5 points" in lines
     assert "server sldc: relay on 127.0.0.1:2404" in lines
     assert "  master main: 4 bindings, may command 1" in lines
