@@ -14,7 +14,7 @@ import numpy as np
 
 from gateway.contracts import Outcome, Place, Report, Stage
 from gateway.contracts.settings import MasterRowSource
-from gateway.points import Point, PointCatalogue, changes
+from gateway.points import NO_ROW, Point, PointCatalogue, changes
 from protocols.iec104 import apci, time56
 from protocols.iec104.apci import FrameReader, IFrame, U
 from protocols.iec104.asdu import HEAD, Asdu, Cause, single
@@ -24,7 +24,7 @@ from protocols.iec104.elements import TYPES, Tag, TypeRow
 from protocols.iec104.errors import Iec104Error
 from protocols.iec104.group import Group
 from protocols.iec104.plan import MasterPlan, ServerPlan
-from protocols.iec104.session import Session, Submit
+from protocols.iec104.session import Session, SetClock, Submit
 from protocols.iec104.settings import Iec104Row
 from protocols.iec104.station import Station, StationOptions
 
@@ -86,14 +86,16 @@ class Examined:
 
     def __init__(self, plan: ServerPlan) -> None:
         self.plan = plan
-        self.zone = time56.Zone(plan.time_zone)
+        self.zone = time56.Zone(plan.time_zone, day_of_week=plan.day_of_week)
         self.ioas, catalogue, sources = _every_type()
         self._table = _Table(len(catalogue))
         master = MasterPlan(
             name="examiner",
             addresses=("127.0.0.1",),
             bindings=compile_rows(sources, catalogue, Report()),
-            commands=True,
+            commands=any(master.commands for master in plan.masters),
+            clock=any(master.clock for master in plan.masters),
+            parameters=any(master.parameters for master in plan.masters),
         )
         station = Station(master, catalogue, self.zone, self._table, _options(plan))
         station.begin()
@@ -132,15 +134,16 @@ class Examined:
             answer.type_id == type_id and answer.cause == cause + 1 and not answer.negative for answer in answers
         )
 
-    def happen(self) -> list[Answer]:
-        """Every measured point changes, then a period of cyclic transmission passes."""
+    def happen(self, remote: bool | None = None) -> list[Answer]:
+        """Every measured point changes, by itself or by a command from afar or at the site; then a period passes."""
         rows = np.arange(self._rows)
         self._seq += self._rows
         self._table.value += 1.0
-        self._table.quality[:] = 0
-        self._table.time_ns[:] = _WALL_NS
+        station = self.group.station
+        for row in rows.tolist() if remote is not None else ():
+            station.commanded(row, NO_ROW, bool(remote), self._now + _PERIOD_S)
         batch = changes(rows, self._table.value, self._table.quality, self._table.time_ns)
-        self.group.station.changes(batch, self._seq)
+        station.changes(batch, self._seq, self._now)
         answers = self._drain()
         self._now += _PERIOD_S * 1.5
         self._apply(self._session.on_time(self._now))
@@ -188,6 +191,8 @@ class Examined:
             if isinstance(effect, Submit):
                 self._session.outcome(effect.ticket, Outcome(id=1, stage=Stage.ACCEPTED))
                 self._session.outcome(effect.ticket, Outcome(id=1, stage=Stage.COMPLETED))
+            elif isinstance(effect, SetClock):
+                self._session.clock_set(effect.request, True)
             else:
                 closed = True
         return closed
@@ -215,7 +220,8 @@ class _Table:
 def examine(plan: ServerPlan) -> Examined:
     """Ask for everything: all types of the control direction with all causes, and let every point change."""
     examined = Examined(plan)
-    examined.happen()
+    for remote in (None, True, False):
+        examined.happen(remote)
     for type_id in range(1, 128):
         examined.ask(type_id, Cause.SPONTANEOUS, 0)
         for cause in REQUESTS:
@@ -266,7 +272,7 @@ def _every_type() -> tuple[dict[int, int], PointCatalogue, list[MasterRowSource]
 
 
 def _map_row(row: TypeRow, point: Point, mode: str | None) -> Iec104Row:
-    monitored: dict[str, Any] = {"group": _GROUP, "cyclic": f"{_PERIOD_S:g}s"}
+    monitored: dict[str, Any] = {"group": _GROUP, **dict.fromkeys(("cyclic", "background"), f"{_PERIOD_S:g}s")}
     own = {"mode": mode} if point.kind.commanded else monitored
     return Iec104Row(point=point.name, ca=CA, ioa=_FIRST_IOA + row.id, type=row.name, **own)
 

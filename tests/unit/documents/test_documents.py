@@ -13,6 +13,7 @@ from openpyxl import load_workbook
 
 from gateway.points import Kind, Point, PointCatalogue
 from protocols.iec104.asdu import Cause
+from protocols.iec104.clock import ClockSync
 from protocols.iec104.connection import ApciParameters
 from protocols.iec104.documents import Iec104Documents
 from protocols.iec104.elements import BY_NAME, TYPES
@@ -131,6 +132,11 @@ def test_functions_are_ticked_from_what_was_seen() -> None:
         "Command transmission: short pulse duration",
         "Command transmission: C_SE ACTTERM used",
         "Transmission of integrated totals: counter read",
+        "Transmission of integrated totals: counter freeze with reset",
+        "Transmission of integrated totals: mode C: freeze and transmit by counter interrogation commands",
+        "Parameter loading and activation: threshold value",
+        "Parameter loading and activation: high limit for transmission of measured value",
+        "Background scan: background scan",
         "Port number: other",
     ):
         assert found[text], text
@@ -138,6 +144,8 @@ def test_functions_are_ticked_from_what_was_seen() -> None:
         "System or device: Controlling station definition (master)",
         "Double transmission of information objects: Single-point information: M_SP_NA_1 and M_SP_TB_1",
         "File transfer: file transfer",
+        "Parameter loading and activation: smoothing factor",
+        "Station initialization: remote initialization",
         "Command transmission: supervision of maximum delay of commands",
         "Security: TLS with certificates of both sides (IEC 62351-3)",
         "Port number: 2404",
@@ -145,9 +153,24 @@ def test_functions_are_ticked_from_what_was_seen() -> None:
         assert not found[text], text
 
 
+def test_a_server_where_no_master_may_command_says_so() -> None:
+    mute = plan(SMALL)
+    mute.masters[0].commands = False
+    found = boxes(statement(mute))
+    assert not found["Command transmission: direct command transmission"]
+    assert found["Station interrogation: global"]
+
+
+def test_the_end_of_initialisation_is_ticked_where_it_is_sent() -> None:
+    found = boxes(statement(plan(SMALL, end_of_initialisation=True)))
+    assert found["Station initialization: remote initialization"]
+
+
 def test_a_refused_clock_is_not_ticked_and_settings_are_shown() -> None:
     sections = statement(
-        plan(SMALL, confirm_clock=False, command_max_age_s=20.0, apci=ApciParameters(k=30, w=20, t1_s=9, t3_s=33))
+        plan(
+            SMALL, clock_sync=ClockSync.REFUSE, command_max_age_s=20.0, apci=ApciParameters(k=30, w=20, t1_s=9, t3_s=33)
+        )
     )
     found = boxes(sections)
     assert not found["Clock synchronization: clock synchronization"]
@@ -158,7 +181,8 @@ def test_a_refused_clock_is_not_ticked_and_settings_are_shown() -> None:
 
 def test_the_matrix_says_what_is_sent_with_which_cause() -> None:
     findings = examine(plan(SMALL)).findings
-    assert {1, 3, 5, 20, 21} <= findings.sent[13]
+    assert {1, 2, 3, 5, 20, 21} <= findings.sent[13]
+    assert {11, 12} <= findings.sent[30] and not {11, 12} & findings.sent[36]
     assert 20 not in findings.sent[36] and 3 in findings.sent[36]
     assert {37, 38} <= findings.sent[15] and 20 not in findings.sent[15]
     assert findings.taken[50] == {6, 8} and {7, 9, 10} <= findings.sent[50]
