@@ -28,6 +28,7 @@ from gateway.feed.ring import ChangeRing
 from gateway.log import get_log
 from gateway.points.calculated import CalculatedPoints
 from gateway.points.change import Changes, Qualities, Rows, Times, Values
+from gateway.points.chatter import ChatterFilter
 from gateway.points.model import NO_ROW
 from gateway.points.quality import Quality
 from gateway.points.table import PointTable
@@ -100,6 +101,7 @@ class Core:
             log.bind(part="broker"),
         )
         self._calculated = CalculatedPoints(plan.calculated) if plan.calculated else None
+        self._chatter = ChatterFilter.of(plan.catalogue)
         self._drivers: list[FieldDriver | None] = [None] * len(plan.drivers)
         self._driver_of: NDArray[np.int16] = np.full(len(plan.catalogue), -1, np.int16)
         for index, (_, driver_plan) in enumerate(plan.drivers):
@@ -128,7 +130,10 @@ class Core:
 
     def publish(self, rows: Rows, values: Values, qualities: Qualities, times_ns: Times | int) -> None:
         """One batch of updates into the table, what changed to the feed and to the calculated points."""
-        self.spread(self.table.publish(rows, values, qualities, times_ns, time.monotonic_ns()))
+        now_ns = time.monotonic_ns()
+        if self._chatter is not None:
+            values, qualities = self._chatter.admit(rows, values, qualities, times_ns, now_ns)
+        self.spread(self.table.publish(rows, values, qualities, times_ns, now_ns))
 
     def spread(self, batch: Changes) -> None:
         """Hand changes of the table on."""
@@ -168,7 +173,11 @@ class Core:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
-            self.spread(self.table.sweep(time.monotonic_ns()))
+            now_ns = time.monotonic_ns()
+            self.spread(self.table.sweep(now_ns))
+            quiet = None if self._chatter is None else self._chatter.settle(now_ns)
+            if quiet is not None:
+                self.spread(self.table.lift(quiet.rows, quiet.values, quiet.times_ns, Quality.CHATTER))
 
     async def _count(self) -> None:
         """Errors of each device as a system point."""

@@ -21,7 +21,7 @@ from gateway.yamlfile import read_text
 
 FLOAT_COLUMNS: Final = (
     *("low", "high", "alarm_ll", "alarm_l", "alarm_h", "alarm_hh"),
-    *("max_age_s", "feedback_tolerance", "feedback_s"),
+    *("max_age_s", "feedback_tolerance", "feedback_s", "chatter_count", "chatter_s"),
 )
 
 
@@ -113,7 +113,7 @@ def _row_words(place: Place, report: Report) -> Words:
 def _device_map(checked: CheckedMap, report: Report) -> DeviceMap:
     models = _without_repeats(checked, report)
     columns = {name: _numbers([getattr(row, name) for row in models]) for name in FLOAT_COLUMNS}
-    for check in (_check_scale, _check_feedback, _check_limits):
+    for check in (_check_scale, _check_feedback, _check_limits, _check_chatter):
         for row, place in zip(models, checked.places, strict=True):
             check(row, place, report)
     return DeviceMap(
@@ -157,6 +157,17 @@ def _check_feedback(row: Any, place: Place, report: Report) -> None:
                 report.warning(place.at(name), "without a feedback this has no effect")
     elif not KIND_BY_WORD[row.kind].commanded:
         report.error(place.at("feedback"), f"only a control or setpoint has a feedback; this point is {_a(row.kind)}")
+
+
+def _check_chatter(row: Any, place: Place, report: Report) -> None:
+    given = [name for name in ("chatter_count", "chatter_s") if getattr(row, name) is not None]
+    if not given:
+        return
+    if row.kind not in ("binary", "double"):
+        report.error(place.at(given[0]), f"only a binary or double chatters; this point is {_a(row.kind)}")
+    elif len(given) == 1:
+        other = "chatter_s" if given == ["chatter_count"] else "chatter_count"
+        report.error(place.at(given[0]), f"{given[0]} is given without {other}: so many changes in how many seconds?")
 
 
 def _a(word: str) -> str:

@@ -67,6 +67,8 @@ class DeviceRow(Strict):
     feedback: Annotated[str | None, Cell] = None
     feedback_tolerance: Annotated[Annotated[float, Field(ge=0)] | None, Cell] = None
     feedback_s: Annotated[Annotated[float, Field(gt=0)] | None, Cell] = None
+    chatter_count: Annotated[Annotated[int, Field(ge=1, le=1000)] | None, Cell] = None
+    chatter_s: Annotated[Annotated[float, Field(gt=0, le=86_400)] | None, Cell] = None
 
     def scan_s(self, device: Any) -> float | None:
         """How often this row is read, in s, when the protocol knows; sets the default of `max_age_s`."""

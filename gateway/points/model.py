@@ -60,6 +60,8 @@ class Point:
     feedback: int = NO_ROW
     feedback_tolerance: float = math.nan
     feedback_s: float = math.nan
+    chatter_count: float = math.nan
+    chatter_s: float = math.nan
 
 
 def _floats() -> NDArray[np.float64]:
@@ -93,6 +95,8 @@ class PointCatalogue:
     feedback: NDArray[np.int32] = field(default_factory=_ints)
     feedback_tolerance: NDArray[np.float64] = field(default_factory=_floats)
     feedback_s: NDArray[np.float64] = field(default_factory=_floats)
+    chatter_count: NDArray[np.float64] = field(default_factory=_floats)
+    chatter_s: NDArray[np.float64] = field(default_factory=_floats)
     devices: list[str] = field(default_factory=list)
 
     @classmethod
@@ -122,6 +126,8 @@ class PointCatalogue:
             feedback=np.array([point.feedback for point in points], np.int32),
             feedback_tolerance=column("feedback_tolerance"),
             feedback_s=column("feedback_s"),
+            chatter_count=column("chatter_count"),
+            chatter_s=column("chatter_s"),
             devices=devices,
         )
 
@@ -159,6 +165,8 @@ class PointCatalogue:
             feedback=int(self.feedback[row]),
             feedback_tolerance=float(self.feedback_tolerance[row]),
             feedback_s=float(self.feedback_s[row]),
+            chatter_count=float(self.chatter_count[row]),
+            chatter_s=float(self.chatter_s[row]),
         )
 
     def __getstate__(self) -> dict[str, object]:

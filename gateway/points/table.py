@@ -126,6 +126,21 @@ class PointTable:
         self._store(out)
         return out
 
+    def lift(self, rows: Rows, values: Values, times_ns: Times, flags: int) -> Changes:
+        """Show these values and take flags away; it is no update: ages and the other flags stay. Rows once each."""
+        keep = ~np.uint32(flags)
+        if self._holds:
+            held = self._held[rows] != _FREE
+            under = rows[held]
+            self._field["value"][under], self._field["time_ns"][under] = values[held], times_ns[held]
+            self._field["quality"][under] &= keep
+            rows, values, times_ns = rows[~held], values[~held], times_ns[~held]
+        out = changes(rows, values, self.quality[rows] & keep, times_ns)
+        differs = (self.quality[rows] != out["quality"]) | (self.value[rows] != values)
+        moved: Changes = out[differs]
+        self._store(moved)
+        return moved
+
     def sweep(self, now_ns: int) -> Changes:
         """Mark every point without an update within its max_age as not topical; value and time stay."""
         old = now_ns - self._updated_ns > self._max_age_ns
