@@ -93,6 +93,20 @@ def _trace(arguments: argparse.Namespace) -> int:
     return _visit(lambda plan: trace(plan, options), arguments)
 
 
+def _pki(arguments: argparse.Namespace) -> int:
+    from gateway.cli.pki import PkiOptions, pki
+
+    return pki(
+        PkiOptions(
+            folder=arguments.folder,
+            masters=tuple(arguments.masters),
+            hosts=tuple(filter(None, arguments.hosts.split(","))),
+            revoke=tuple(filter(None, arguments.revoke.split(","))),
+            days=arguments.days,
+        )
+    )
+
+
 def _visit(main: Callable[[SitePlan], int], arguments: argparse.Namespace) -> int:
     """Run a command that visits the running gateway."""
     from gateway.cli.session import NotRunningError
@@ -145,6 +159,12 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     traced.add_argument("--pcap", default="", metavar="FILE", help="write a capture for Wireshark too (- : only that)")
     traced.add_argument("--json", action="store_true", help="one JSON object a frame")
     traced.add_argument("--full", action="store_true", help="every object of a long frame")
+    made = add("pki", _pki, "make certificates to try TLS with: an authority, the gateway's, each master's")
+    made.add_argument("folder", type=Path, help="what is missing in it is made")
+    made.add_argument("masters", nargs="*", help="names of masters that are to have a certificate")
+    made.add_argument("--hosts", default="", metavar="H,...", help="names and addresses of the gateway")
+    made.add_argument("--revoke", default="", metavar="NAME,...", help="put these on the revocation list, renew it")
+    made.add_argument("--days", type=int, default=365, help="how long new certificates hold (default 365)")
     for name, action, text in (
         ("force", "substitute", "force a measured point to a value (quality: substituted)"),
         ("release", "release", "end a force or a block: the field's value shows again"),
