@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gateway.contracts import Outcome, Place, Report, Stage
+from gateway.contracts import Outcome, Place, Reason, Report, Stage
 from gateway.contracts.settings import MasterRowSource
 from gateway.points import NO_ROW, Point, PointCatalogue, changes
 from protocols.iec104 import apci, time56
@@ -189,8 +189,9 @@ class Examined:
         closed = False
         for effect in self.group.apply(self._session, effects, self._now):
             if isinstance(effect, Submit):
-                self._session.outcome(effect.ticket, Outcome(id=1, stage=Stage.ACCEPTED))
-                self._session.outcome(effect.ticket, Outcome(id=1, stage=Stage.COMPLETED))
+                refused = effect.test or effect.refusal is not Reason.OK
+                for stage in (Stage.REFUSED,) if refused else (Stage.ACCEPTED, Stage.COMPLETED):
+                    self._session.outcome(effect.ticket, Outcome(id=1, stage=stage, reason=effect.refusal))
             elif isinstance(effect, SetClock):
                 self._session.clock_set(effect.request, True)
             else:

@@ -252,20 +252,8 @@ def test_the_signal_list_reads_back_from_sheet_and_page(tmp_path: Path) -> None:
 
 def test_a_list_of_100_000_points_is_whole(tmp_path: Path) -> None:
     count = 100_000
-    points = PointCatalogue(
-        names=[f"unit/p{row}" for row in range(count)],
-        kinds=np.zeros(count, np.uint8),
-        descriptions=[""] * count,
-        units=["V"] * count,
-        feedback=np.full(count, -1, np.int32),
-        device=np.full(count, -1, np.int32),
-        **{
-            name: np.full(count, NAN)
-            for name in (
-                *("low", "high", "alarm_ll", "alarm_l", "alarm_h", "alarm_hh"),
-                *("max_age_s", "feedback_tolerance", "feedback_s"),
-            )
-        },
+    points = PointCatalogue.of(
+        [Point(row=row, name=f"unit/p{row}", kind=Kind.ANALOG, unit="V") for row in range(count)]
     )
     columns = BindingColumns(
         row=np.arange(count, dtype=np.uint32),
