@@ -1,0 +1,395 @@
+"""One master's outstation: its points, its events, and the conversation with it (IEEE 1815-2012 clause 4 and 5). Pure.
+
+An outstation outlives connections. `now` is monotonic s, `wall_ns` ns UTC; octets are application fragments.
+
+    solicited     IDLE --response that asks for it--> waits for the confirmation --confirmed--> next fragment or IDLE
+    unsolicited   see `unsolicited`; neither begins while the other's confirmation is waited for
+    controls      the answer waits for the broker; polls go on, and a newer request drops the answer, not the command
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from itertools import count
+from typing import Final
+
+from gateway.contracts import Outcome, TableView
+from gateway.points import Changes
+from protocols.dnp3 import control, requests
+from protocols.dnp3.application import AppControl, Fragment, parse_fragment, response_control
+from protocols.dnp3.attributes import AttributeTable
+from protocols.dnp3.control import Order, Pending, Selection
+from protocols.dnp3.database import Database
+from protocols.dnp3.errors import FragmentError, FunctionUnknown, RequestError
+from protocols.dnp3.eventstore import CLASSES, EventStore, Sent
+from protocols.dnp3.freeze import Freeze, Schedules
+from protocols.dnp3.function import Function
+from protocols.dnp3.headers import read_headers
+from protocols.dnp3.iin import CLASS_EVENTS, NO_IIN, Iin
+from protocols.dnp3.link import BROADCAST_MUST_CONFIRM
+from protocols.dnp3.outputs import CommandStatus
+from protocols.dnp3.plan import MasterPlan
+from protocols.dnp3.reads import Reader
+from protocols.dnp3.requests import Request, Result
+from protocols.dnp3.responses import Answer, BlockPart
+from protocols.dnp3.time48 import NS_PER_MS
+from protocols.dnp3.unsolicited import State, Unsolicited
+
+_GRACE_S: Final = 0.5
+"""How much longer than the command's own deadline the broker's last word is waited for."""
+_RESPONSE_HEADER: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A fragment for the master."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A command for the broker. Tell its outcomes to `Outstation.outcome` with the same ticket."""
+
+    ticket: int
+    order: Order
+    select: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TimeWritten:
+    """The master wrote the time; `ahead_ms` is how far it is ahead of ours. No clock is set."""
+
+    ahead_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """Events were confirmed."""
+
+
+Effect = Send | Submit | TimeWritten | Confirmed
+
+
+@dataclass(slots=True)
+class _Awaiting:
+    """A solicited fragment that the master has to confirm."""
+
+    seq: int
+    octets: bytes
+    sent: Sent
+    deadline: float
+    answer: Answer
+    iin: Iin
+    position: int
+    first_seq: int
+
+
+class Outstation:
+    """Feed `receive`, `outcome` and `work`; carry out the effects in their order."""
+
+    def __init__(self, plan: MasterPlan, table: TableView) -> None:
+        self.plan = plan
+        self.parameters = plan.parameters
+        self.database = Database(plan.bindings, table)
+        self.store = EventStore(self.database, plan.capacity, table)
+        attributes = AttributeTable(self.database, plan.parameters)
+        self.reader = Reader(self.database, self.store, attributes, plan.parameters.octet_strings)
+        self.selection = Selection(plan.parameters.select_timeout_s)
+        self.schedules = Schedules()
+        self.unsolicited = (
+            Unsolicited(plan.unsolicited, self.store, plan.parameters.confirm_timeout_s) if plan.unsolicited else None
+        )
+        self.connected = False
+        self.restarted = True
+        """IIN1.7"""
+        self.recorded: float | None = None
+        """When RECORD CURRENT TIME came."""
+        self.malformed = 0
+        """Fragments without a readable header, or out of place."""
+        self._time_due = math.inf if plan.parameters.need_time_s is None else -math.inf
+        self._need_time = plan.parameters.need_time_s is not None
+        self._broadcast: int | None = None
+        self._awaiting: _Awaiting | None = None
+        self._pending: Pending | None = None
+        self._silent: list[Pending] = []
+        self._deferred: bytes | None = None
+        self._last_request = b""
+        self._last_response = b""
+        self._tickets = count(1)
+        self._effects: list[Effect] = []
+
+    def connect(self) -> None:
+        """The master can be reached."""
+        self.connected = True
+
+    def cut(self) -> None:
+        """The connection is gone: what was not confirmed is offered again, answers and selects are forgotten."""
+        self.connected = False
+        self._drop_conversation()
+        if self.unsolicited is not None:
+            self.unsolicited.cut()
+
+    def changes(self, batch: Changes, seq: int) -> int:
+        """Make events of changes; returns how many events were dropped. Call `work` next."""
+        return self.store.changes(batch, seq)
+
+    def receive(self, octets: bytes, now: float, wall_ns: int, broadcast: int | None = None) -> list[Effect]:
+        """One fragment of the master; `broadcast` is the address it was sent to, if it was one."""
+        try:
+            fragment = parse_fragment(octets)
+        except FragmentError:
+            self.malformed += 1
+            return self._take_effects()
+        if fragment.function == Function.CONFIRM:
+            self._confirm(fragment.control, now)
+        elif fragment.response or not (fragment.control.fir and fragment.control.fin) or fragment.control.uns:
+            self.malformed += 1
+        elif broadcast is not None:
+            self._hear_broadcast(fragment, broadcast, now, wall_ns)
+        elif not self._repeated(octets, fragment.function, now):
+            self._ask(octets, fragment, now, wall_ns)
+        return self.work(now, wall_ns)
+
+    def outcome(self, ticket: int, outcome: Outcome, now: float, wall_ns: int) -> list[Effect]:
+        """A step of a command."""
+        if outcome.stage.final:
+            for pending in [self._pending, *self._silent]:
+                item = pending.settle(ticket, control.status_of(outcome)) if pending is not None else None
+                if pending is not None and item is not None:
+                    self._tell_command(pending, item, wall_ns)
+                    break
+            self._silent = [pending for pending in self._silent if not pending.done]
+        return self.work(now, wall_ns)
+
+    def work(self, now: float, wall_ns: int) -> list[Effect]:
+        """Do what is due: complete answers, confirmations that did not come, freezes, unsolicited responses."""
+        self._give_up_waiting(now)
+        self._finish_command(now)
+        for due in self.schedules.due(wall_ns):
+            self.freeze(due, wall_ns, False)
+        if now >= self._time_due:
+            self._need_time = True
+        if self.unsolicited is not None and self.connected:
+            self._work_unsolicited(self.unsolicited, now, wall_ns)
+        return self._take_effects()
+
+    def next_deadline(self, now: float, wall_ns: int) -> float:
+        """When `work` is next to be called, monotonic s; infinity for never."""
+        times = [math.inf]
+        if self._awaiting is not None:
+            times.append(self._awaiting.deadline)
+        if self._pending is not None:
+            times.append(self._pending.deadline + _GRACE_S)
+        freeze_ns = self.schedules.next_ns()
+        if freeze_ns is not None:
+            times.append(now + (freeze_ns - wall_ns) / 1e9)
+        if self.unsolicited is not None and self.connected and self._awaiting is None:
+            times.append(self.unsolicited.deadline(now))
+        return min(times)
+
+    @property
+    def iin(self) -> Iin:
+        """How the outstation is now, without what speaks of one request."""
+        bits = NO_IIN
+        for number in CLASSES:
+            if self.store.has(number):
+                bits |= CLASS_EVENTS[number]
+        flags = (
+            (self._broadcast is not None, Iin.BROADCAST),
+            (self._need_time, Iin.NEED_TIME),
+            (self.restarted, Iin.DEVICE_RESTART),
+            (self.store.overflowing, Iin.EVENT_BUFFER_OVERFLOW),
+        )
+        for holds, bit in flags:
+            bits |= bit if holds else NO_IIN
+        return bits
+
+    def freeze(self, what: Freeze, wall_ns: int, clear: bool) -> None:
+        """Freeze points now."""
+        frozen = self.database.freeze(what.type, what.positions, wall_ns, clear)
+        if len(frozen):
+            self.store.frozen(frozen)
+
+    def time_written(self, time_ms: int, now: float, wall_ns: int) -> None:
+        """The master says that it is `time_ms` now."""
+        self._need_time = False
+        if self.parameters.need_time_s is not None:
+            self._time_due = now + self.parameters.need_time_s
+        self._effects.append(TimeWritten(time_ms - wall_ns // NS_PER_MS))
+
+    def command(self, pending: Pending) -> None:
+        """Hand a request's orders to the broker; the answer follows when all have their final word."""
+        for item in pending.items:
+            if item.order is None:
+                continue
+            if not self.plan.commands:
+                item.status = CommandStatus.NOT_AUTHORIZED
+                continue
+            ticket = next(self._tickets)
+            pending.tickets[ticket] = item
+            self._effects.append(Submit(ticket, item.order, pending.select is not None))
+        if pending.answered:
+            self._pending = pending
+        elif not pending.done:
+            self._silent.append(pending)
+
+    def _tell_command(self, pending: Pending, item: control.Item, wall_ns: int) -> None:
+        if pending.select is None and item.order is not None and item.status is not None:
+            self.store.commanded(item.order.position, item.order.value, int(item.status), wall_ns)
+
+    def _finish_command(self, now: float) -> None:
+        pending = self._pending
+        if pending is None or not (pending.done or now >= pending.deadline + _GRACE_S):
+            return
+        self._pending = None
+        if pending.select is not None and pending.successful:
+            self.selection.arm(pending.seq, pending.select, now)
+        echo = control.echo(pending.headers, pending.statuses)
+        self._respond(pending.seq, Result(parts=[BlockPart(echo)]), now, len(echo) + _RESPONSE_HEADER)
+
+    def _repeated(self, octets: bytes, function: int, now: float) -> bool:
+        """Whether this is the last request once more: it is not carried out again, but answered."""
+        if octets != self._last_request:
+            return False
+        awaiting = self._awaiting
+        if awaiting is not None:
+            awaiting.deadline = now + self.parameters.confirm_timeout_s
+            self._effects.append(Send(awaiting.octets))
+            return True
+        if function == Function.READ and self._deferred is None:
+            return False
+        if self._last_response and self._pending is None:
+            self._effects.append(Send(self._last_response))
+        return True
+
+    def _ask(self, octets: bytes, fragment: Fragment, now: float, wall_ns: int) -> None:
+        """A new request: it ends what was being said about the one before."""
+        self._drop_answer()
+        self._last_request = octets
+        busy = self.unsolicited is not None and self.unsolicited.in_flight is not None
+        if fragment.function == Function.READ and busy:
+            self._deferred = octets
+        else:
+            self._carry_out(fragment, now, wall_ns)
+
+    def _carry_out(self, fragment: Fragment, now: float, wall_ns: int) -> None:
+        seq = fragment.control.seq
+        try:
+            result = self._handle(fragment, now, wall_ns)
+        except RequestError as error:
+            result = Result(error.iin)
+        if result is None or fragment.function in requests.SILENT:
+            return
+        self._respond(seq, result, now)
+        if result.restart:
+            self._restart()
+
+    def _handle(self, fragment: Fragment, now: float, wall_ns: int) -> Result | None:
+        handler = requests.HANDLERS.get(fragment.function)
+        if handler is None:
+            raise FunctionUnknown(f"function {fragment.function} is not carried out here")
+        headers, _, error = read_headers(fragment.payload, fragment.function)
+        if error is not None:
+            raise error
+        asked = Request(fragment.function, fragment.control.seq, headers, fragment.payload, now, wall_ns)
+        return handler(self, asked)
+
+    def _hear_broadcast(self, fragment: Fragment, address: int, now: float, wall_ns: int) -> None:
+        """Carried out, never answered: the next response says that one came."""
+        self._drop_answer()
+        self._broadcast = address
+        if fragment.function not in requests.BROADCAST:
+            return
+        try:
+            self._handle(fragment, now, wall_ns)
+        except RequestError:
+            self.malformed += 1
+
+    def _respond(self, seq: int, result: Result, now: float, size: int = 0) -> None:
+        answer = Answer(deque(result.parts), max(size, self.parameters.fragment_size))
+        self._next_fragment(answer, result.iin, 0, seq, now)
+
+    def _next_fragment(self, answer: Answer, iin: Iin, position: int, first_seq: int, now: float) -> None:
+        payload, sent, last = answer.next_payload()
+        must_confirm = self._broadcast == BROADCAST_MUST_CONFIRM
+        head = response_control(position, last, first_seq, len(sent) > 0 or must_confirm)
+        octets = Fragment(head, Function.RESPONSE, self.iin | iin, payload).encode()
+        self._last_response = octets
+        self._effects.append(Send(octets))
+        if not must_confirm:
+            self._broadcast = None
+        if head.con:
+            deadline = now + self.parameters.confirm_timeout_s
+            self._awaiting = _Awaiting(head.seq, octets, sent, deadline, answer, iin, position, first_seq)
+
+    def _confirm(self, head: AppControl, now: float) -> None:
+        if head.uns:
+            if self.unsolicited is not None and self.unsolicited.confirm(head.seq):
+                self._confirmed()
+            return
+        awaiting = self._awaiting
+        if awaiting is None or awaiting.seq != head.seq:
+            return
+        self._awaiting = None
+        self.store.confirm(awaiting.sent)
+        self._confirmed()
+        if awaiting.answer.parts:
+            self._next_fragment(awaiting.answer, awaiting.iin, awaiting.position + 1, awaiting.first_seq, now)
+
+    def _confirmed(self) -> None:
+        self._broadcast = None
+        self._effects.append(Confirmed())
+
+    def _give_up_waiting(self, now: float) -> None:
+        if self._awaiting is not None and now >= self._awaiting.deadline:
+            self._drop_answer()
+
+    def _drop_answer(self) -> None:
+        """Say no more about the last request; its events wait again, its commands go on."""
+        awaiting, self._awaiting = self._awaiting, None
+        if awaiting is not None:
+            self.store.offer_again(awaiting.sent)
+        pending, self._pending = self._pending, None
+        if pending is not None and not pending.done:
+            self._silent.append(pending)
+        self._deferred = None
+
+    def _drop_conversation(self) -> None:
+        self._drop_answer()
+        self._last_request = self._last_response = b""
+        self._broadcast = None
+        self.selection.clear()
+
+    def _restart(self) -> None:
+        self._drop_conversation()
+        self.restarted = True
+        self._need_time = self.parameters.need_time_s is not None
+        if self.unsolicited is not None:
+            self.unsolicited.restart()
+
+    def _work_unsolicited(self, unsolicited: Unsolicited, now: float, wall_ns: int) -> None:
+        again = unsolicited.time_out(now, self._deferred is not None)
+        if again:
+            self._effects.append(Send(again))
+        if unsolicited.in_flight is not None:
+            return
+        if self._deferred is not None:
+            octets, self._deferred = self._deferred, None
+            self._carry_out(parse_fragment(octets), now, wall_ns)
+        if self._awaiting is None and unsolicited.due(now):
+            self._begin_unsolicited(unsolicited, now)
+
+    def _begin_unsolicited(self, unsolicited: Unsolicited, now: float) -> None:
+        parts = [] if unsolicited.state is State.START else [self.reader.classes(unsolicited.enabled)]
+        payload, sent, _ = Answer(deque(parts), self.parameters.fragment_size).next_payload()
+        head = AppControl(unsolicited.seq, con=True, uns=True)
+        octets = Fragment(head, Function.UNSOLICITED_RESPONSE, self.iin, payload).encode()
+        unsolicited.begin(octets, sent, now)
+        self._effects.append(Send(octets))
+
+    def _take_effects(self) -> list[Effect]:
+        effects, self._effects = self._effects, []
+        return effects
