@@ -95,7 +95,7 @@ class Describer:
         return [DescribedFrame(frame, self._words(side, frame)) for frame in side.cut(data)]
 
     def _words(self, side: _Side, data: bytes) -> str:
-        if data[0] != START or data[1:2] != bytes([len(data) - 2 & 0xFF]):
+        if not _whole(data):
             more = "..." if len(data) > _JUNK_SHOWN else ""
             return f"malformed: {len(data)} octets that begin no frame: {data[:_JUNK_SHOWN].hex()}{more}"
         try:
@@ -187,6 +187,11 @@ def _frame_size(buffer: bytearray, at: int) -> int | None:
     if len(buffer) < at + 2 or len(buffer) < at + 2 + buffer[at + 1]:
         return None
     return buffer[at + 1] + 2
+
+
+def _whole(data: bytes) -> bool:
+    """This is a frame, not octets between frames."""
+    return data[0] == START and len(data) >= MIN_LENGTH + 2 and data[1] == len(data) - 2
 
 
 def _may_start(buffer: bytearray, at: int) -> bool:
