@@ -107,6 +107,21 @@ def _pki(arguments: argparse.Namespace) -> int:
     )
 
 
+def _journal(arguments: argparse.Namespace) -> int:
+    from gateway.cli.journal import JournalOptions, journal
+
+    options = JournalOptions(arguments.master, arguments.limit, arguments.json)
+    return _visit(lambda plan: journal(plan, options), arguments)
+
+
+def _selftest_soe(arguments: argparse.Namespace) -> int:
+    from gateway.cli.selftest import selftest_soe
+    from gateway.soetest import SoeOptions
+
+    options = SoeOptions(events=arguments.events, cuts=arguments.cuts, kills=arguments.kills, seed=arguments.seed)
+    return _visit(lambda plan: selftest_soe(plan, arguments.master, options), arguments)
+
+
 def _visit(main: Callable[[SitePlan], int], arguments: argparse.Namespace) -> int:
     """Run a command that visits the running gateway."""
     from gateway.cli.session import NotRunningError
@@ -165,6 +180,12 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     made.add_argument("--hosts", default="", metavar="H,...", help="names and addresses of the gateway")
     made.add_argument("--revoke", default="", metavar="NAME,...", help="put these on the revocation list, renew it")
     made.add_argument("--days", type=int, default=365, help="how long new certificates hold (default 365)")
+    held = add("journal", _journal, "list what each master has not confirmed yet, from its journal on disk")
+    add_site(held)
+    held.add_argument("master", nargs="?", default="", help="show the events of this one: its name, or SERVER/NAME")
+    held.add_argument("--limit", type=int, default=20, metavar="N", help="events shown, oldest first (default 20)")
+    held.add_argument("--json", action="store_true", help="one JSON object a master, or an event")
+    _add_selftest(add("selftest", _selftest_soe, "prove on this machine that the configuration holds what it promises"))
     for name, action, text in (
         ("force", "substitute", "force a measured point to a value (quality: substituted)"),
         ("release", "release", "end a force or a block: the field's value shows again"),
@@ -178,6 +199,26 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             command.add_argument("value", type=float, help="in engineering units; 0 or 1 for a binary or control")
         command.set_defaults(action=action)
     return parser, dict(commands.choices)
+
+
+def _add_selftest(command: argparse.ArgumentParser) -> None:
+    """What follows ``gridgate selftest``."""
+    command.add_argument("test", choices=["soe"], help="soe: the event buffer of a master, over cuts of its link")
+    command.add_argument("site", type=Path, help="the site file (site.yaml)")
+    command.add_argument("master", help="the master's name, or SERVER/NAME")
+    command.add_argument("--events", type=_count, default=10_000, metavar="N", help="changes to make (default 10000)")
+    command.add_argument("--cuts", type=_count, default=0, metavar="C", help="cuts of the link, at random octets")
+    command.add_argument(
+        "--kills", type=_count, default=0, metavar="K", help="kill -9 of the server, at random moments"
+    )
+    command.add_argument("--seed", type=int, default=1, help="decides what is random (default 1)")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,4 +7,5 @@ GRID = GridProtocol(
     server="protocols.iec104.server:Iec104Server",
     describe="protocols.iec104.describe:Describer",
     documents="protocols.iec104.documents:Iec104Documents",
+    selftest="protocols.iec104.selftest:Iec104SoeSelftest",
 )

@@ -1,0 +1,54 @@
+"""`gridgate selftest soe`: prove that a master's event buffer, as configured, loses nothing on this machine."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from gateway.cli.trace import TraceError, find_master
+from gateway.siteplan import SitePlan
+from gateway.soetest import SoeOptions, SoeResult, SoeTestError, soe_test
+
+
+def selftest_soe(plan: SitePlan, master: str, options: SoeOptions) -> int:
+    """Make the test and print its table; returns the exit code: 0 passed, 1 failed or not possible."""
+    try:
+        entry, name = find_master(plan, master)
+        result = soe_test(plan, entry, name, options)
+    except (TraceError, SoeTestError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write("\n".join(table(f"{entry.name}/{name}", result)) + "\n")
+    if not result.passed:
+        sys.stderr.write(result.log)
+    return 0 if result.passed else 1
+
+
+_EXCUSED: Final = (
+    ("repeated, unacknowledged at the cut", "repeated_unacknowledged"),
+    ("repeated, acknowledgement cut off", "repeated_acknowledgement_cut"),
+    ("repeated after a kill", "repeated_after_kill"),
+)
+_FAULTS: Final = (
+    ("lost", "lost"),
+    ("doubled", "doubled"),
+    ("out of order", "out_of_order"),
+    ("not explained by a change", "unexpected"),
+)
+
+
+def table(master: str, result: SoeResult) -> list[str]:
+    """The result as a person reads it."""
+    tally = result.tally
+    rows = [
+        ("SOE buffer test of", master),
+        ("events made", f"{tally.made:,} ({result.buffered:,} of them without a link)"),
+        ("cuts of the link", f"{result.cuts:,}"),
+        ("kills of the server", f"{result.kills:,}"),
+        ("events received", f"{tally.received:,}"),
+        *((words, f"{getattr(tally, name):,}") for words, name in (*_FAULTS, *_EXCUSED)),
+        ("time", f"{result.seconds:.1f} s"),
+        ("result", "passed" if result.passed else f"FAILED {result.trouble}".rstrip()),
+    ]
+    width = max(len(words) for words, _ in rows)
+    return [f"{words:<{width}}  {figure}" for words, figure in rows]
