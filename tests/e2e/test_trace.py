@@ -17,7 +17,7 @@ pytest.importorskip("c104", reason="the independent IEC 104 master c104 is not i
 
 from tests.kit.gateway import ENVIRONMENT, C104Master, DemoSite, wait_until
 
-FREQUENCY = 4101
+POWER = 4103
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def converse(demo: DemoSite, refused: bool = False) -> None:
         master.order("clock")
         assert master.order("setpoint 7001 -400")
         assert not (refused and master.order("setpoint 7001 99999"))
-        wait_until(lambda: len(master.objects(FREQUENCY, types=(36,))) >= 2, "events")
+        wait_until(lambda: len(master.objects(POWER, types=(36,))) >= 3, "events")
 
 
 def follow(demo: DemoSite, *arguments: str) -> subprocess.Popen[str]:
@@ -61,7 +61,7 @@ def follow(demo: DemoSite, *arguments: str) -> subprocess.Popen[str]:
 def test_a_visit_is_told_with_points_by_name_and_in_order(demo: DemoSite) -> None:
     converse(demo, refused=True)
     wait_until(lambda: demo.logged("master disconnected"), "the end of the visit")
-    done = demo.cli("trace", "sldc-main")
+    done = demo.cli("trace", "sldc-main", "--full")
     assert (done.returncode, done.stderr) == (0, "")
     for words in (
         "connected",
