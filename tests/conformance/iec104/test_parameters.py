@@ -1,4 +1,4 @@
-"""Parameters of measured values: threshold and limits loaded, put in and out of operation; cyclic sending on and off."""
+"""Parameters of measured values: threshold and limits loaded, in and out of operation; cyclic sending on and off."""
 
 from __future__ import annotations
 
