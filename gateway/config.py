@@ -144,6 +144,8 @@ class _Loader:
             return
         settings = section.validate(protocol.device_model, self._report)
         folder = self._path.parent
+        if settings is not None:
+            settings = settings.resolved(folder)
         named = section.value.get("map") if settings is None else settings.map
         found = (
             self._maps.device_map(folder / named, protocol.row_model, section.key_place("map"))

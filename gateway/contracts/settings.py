@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -46,6 +47,10 @@ class DeviceSettings(Strict):
     driver: str
     map: str
     prefix: PointName
+
+    def resolved(self, folder: Path) -> Self:
+        """The same with the paths in a protocol's own keys made whole; `folder` is that of the site file."""
+        return self
 
 
 class DeviceRow(Strict):
