@@ -102,6 +102,9 @@ class _Pcap(_Listener):
     def __init__(self, file: BinaryIO) -> None:
         self._writer = PcapWriter(file)
 
+    def dropped(self, records: int) -> None:
+        sys.stderr.write(f"{records} older records are no longer held: the capture begins behind them\n")
+
     def opened(self, link: LinkName, time_ns: int) -> None:
         self._writer.opened(link, time_ns)
 
@@ -134,7 +137,10 @@ class _Described(_Listener):
 
 
 class _Json(_Described):
-    """One JSON object a frame."""
+    """One JSON object a frame; ``{"dropped": n}`` first when the ring has lost older ones."""
+
+    def dropped(self, records: int) -> None:
+        _print(json.dumps({"dropped": records}))
 
     def frame(self, link: LinkName, time_ns: int, outgoing: bool, data: bytes, text: str) -> None:
         _print(

@@ -78,7 +78,7 @@ class TlsDoor:
         self._state = self._files()
         self._make()
         for finding in findings(self.plan):
-            self._log.warning("tls", finding=finding.text)
+            self._log.warning("tls files", finding=finding.text)
 
     def context(self, master: str) -> ssl.SSLContext:
         """The context for a new connection of this master."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -366,7 +367,31 @@ def test_the_server_stops_while_a_handshake_is_under_way(house: House) -> None:
     play(house.tls(), talk)
 
 
-def test_renegotiation_and_resumption_are_off(house: House) -> None:
+def test_a_master_that_renegotiates_is_told_no(house: House) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, which can ask for a renegotiation, is not installed")
+
+    async def talk(running: Site) -> None:
+        address = f"127.0.0.1:{running.server.bound_port}"
+        shown = ["-cert", str(house.master), "-key", str(house.master.with_suffix(".key"))]
+        openssl = await asyncio.create_subprocess_exec(
+            *("openssl", "s_client", "-connect", address, "-tls1_2", *shown),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        assert openssl.stdin is not None
+        await until(lambda: running.port.log.said("master authenticated") != [])
+        openssl.stdin.write(b"R\n")
+        async with asyncio.timeout(20):
+            said, _ = await openssl.communicate()
+        assert b"RENEGOTIATING" in said
+        assert b"no renegotiation" in said
+
+    play(house.tls(), talk)
+
+
+def test_sessions_do_not_outlive_what_was_revoked(house: House) -> None:
     """A TLS 1.3 master is given no ticket; one of 1.2 may resume its session by number, and is looked at again."""
 
     def visit(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None) -> tuple[ssl.SSLSession | None, bool]:

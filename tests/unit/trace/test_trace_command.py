@@ -115,6 +115,16 @@ def test_json_for_a_program(
     }
 
 
+def test_what_was_lost_is_told_beside_json_and_capture_too(
+    site: SitePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    FakeWorker(monkeypatch, {"dropped": 12}, LINK, DATA)
+    assert trace(site, TraceOptions(master="backup", as_json=True, pcap=str(tmp_path / "x.pcap"))) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out.splitlines()[0]) == {"dropped": 12}
+    assert "12 older records are no longer held" in said.err
+
+
 def test_a_link_without_its_beginning_is_introduced(
     site: SitePlan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
