@@ -14,7 +14,6 @@ import random
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -180,6 +179,10 @@ class PrivateGateway:
             self._reap()
         await self.hub.stop()
 
+    def server_log(self) -> str:
+        """What the server said on its standard error."""
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
     def cursor(self, server: str, master: str) -> Cursor:
         """Where the journal on the disk stands."""
         store = JournalStore(journal_path(self.state_dir, server, master), read_only=True)
@@ -227,6 +230,7 @@ class _Run:
     cuts: int = 0
     kills: int = 0
     trouble: str = ""
+    log: str = ""
     began: float = field(default_factory=time.monotonic)
 
     async def play(self) -> None:
@@ -312,7 +316,7 @@ async def _soe_test(plan: SitePlan, entry: ServerEntry, master: str, options: So
         cuts=run.cuts,
         kills=run.kills,
         seconds=seconds,
-        log=run.gateway.log_path.read_text(errors="replace") if run.gateway.log_path.exists() else "",
+        log=run.log,
         trouble=run.trouble,
     )
 
@@ -322,19 +326,19 @@ async def _running(
     plan: SitePlan, entry: ServerEntry, master: str, test: SoeSelftest, options: SoeOptions
 ) -> AsyncIterator[_Run]:
     folder = Path(tempfile.mkdtemp(prefix="gridgate-selftest-"))
+    port = _free_port()
+    gateway = await PrivateGateway.start(plan, entry, test.private_plan(port), folder)
+    chance = random.Random(options.seed)  # noqa: S311 - to be repeatable, not secret
+    run = _Run(gateway, test, entry.name, master, port, options, chance, time.time_ns())
     try:
-        port = _free_port()
-        gateway = await PrivateGateway.start(plan, entry, test.private_plan(port), folder)
-        try:
-            start = test.start_values()
-            start["time_ns"] = time.time_ns()
-            gateway.publish(start)
-            await gateway.start_server()
-            chance = random.Random(options.seed)  # noqa: S311 - to be repeatable, not secret
-            yield _Run(gateway, test, entry.name, master, port, options, chance, time.time_ns())
-        finally:
-            await gateway.stop()
+        start = test.start_values()
+        start["time_ns"] = run.time_ns
+        gateway.publish(start)
+        await gateway.start_server()
+        yield run
+    except SoeTestError as error:
+        raise SoeTestError(f"{error}\n{gateway.server_log()}".rstrip()) from None
     finally:
-        if sys.exc_info()[0] is not None and (folder / "server.log").exists():
-            sys.stderr.write((folder / "server.log").read_text(errors="replace"))
+        await gateway.stop()
+        run.log = gateway.server_log()
         shutil.rmtree(folder, ignore_errors=True)
