@@ -41,7 +41,9 @@ from protocols.iec104.settings import SETTINGS
 C104_SERVER: Final = Path(__file__).resolve().parents[1] / "tests" / "peers" / "c104_server.py"
 PEER: Final = "c104 2.2.1 server"
 SOURCES: Final = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
-CAPACITY: Final = 1_000_000
+CAPACITY: Final = 3_000_000
+LEAD: Final = 300_000
+"""Changes that the core may be ahead: it keeps `RING_CHANGES` for a worker that falls behind."""
 BATCH: Final = 1_000
 
 
@@ -133,11 +135,16 @@ class Product:
     port: int
     pid: int
     hub: FeedHub
+    masters: int
 
     async def events(self, count: int) -> int:
-        """Changes number 0 to `count`, their number as value, as fast as the loop turns; returns when it began."""
+        """Changes number 0 to `count`, their number as value; returns when it began.
+
+        As fast as the loop turns, but never further ahead than `LEAD` of what the worker has in its journals.
+        """
         table, size = self.hub.table, len(self.hub.table)
         qualities = np.zeros(BATCH, np.uint32)
+        begin_seq = self.hub.ring.seq
         begin_ns = time.monotonic_ns()
         for first in range(0, count, BATCH):
             numbers = np.arange(first, min(first + BATCH, count))
@@ -146,7 +153,14 @@ class Product:
             flags = qualities[: len(rows)]
             self.hub.append(table.publish(rows, values, flags, time.time_ns(), time.monotonic_ns()))
             await asyncio.sleep(0)
+            while self.hub.ring.seq - max(begin_seq, self._confirmed()) > LEAD:
+                await asyncio.sleep(0.002)
         return begin_ns
+
+    def _confirmed(self) -> int:
+        """The change up to which no master needs anything more of the core."""
+        seqs = self.hub.confirmed.get("bench", {})
+        return min(seqs.values()) if len(seqs) == self.masters else 0
 
     async def isolated(self, count: int, apart_s: float) -> list[int]:
         """Single changes; returns when each was published."""
@@ -208,7 +222,7 @@ async def product(points: int, *, step: int = 1, packed: int = 127, count: int =
         process, handles = _spawn(plan)
         try:
             await asyncio.to_thread(_wait_ready, handles[1], process)
-            yield Product(plan.server.plan.port, process.pid, hub)
+            yield Product(plan.server.plan.port, process.pid, hub, count)
         finally:
             process.kill()
             process.wait()
