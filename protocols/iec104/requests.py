@@ -83,7 +83,8 @@ def _interrogation(request: Request) -> None:
 def _counter_interrogation(request: Request) -> None:
     """C_CI: RQT 5 is all counters, 1 to 4 are groups; FRZ reads, freezes, resets (7.2.6.23).
 
-    Freeze and reset are confirmed and done; what was frozen is sent when it is read.
+    Freeze and reset are done, confirmed and terminated, without values: what was frozen is sent when it is read. (Some
+    masters take the termination for the end of it and wait; those that expect none pass it over.)
     """
     qualifier = request.octet("qcc")
     rqt, freeze = qualifier & 0x3F, Freeze(qualifier >> 6)
@@ -102,6 +103,7 @@ def _counter_interrogation(request: Request) -> None:
         return
     station.act_on_counters(freeze, index)
     request.confirm(True)
+    request.session.answer(request.asdu.mirror(Cause.ACTIVATION_TERM, address=request.address))
 
 
 def _scan(request: Request, key: tuple[int, int], cause: int, index: Index, show: Show | None = None) -> None:
