@@ -16,6 +16,8 @@ SHELLS = {
     "settings",
     "simulator",
     "tls",
+    "tlschannel",
+    "tlssettings",
     "writer",
 }
 
