@@ -22,10 +22,12 @@ def test_the_types_listed_are_the_types_served() -> None:
     points = {row.name for row in TYPES.values() if row.element.encode is not None}
     commands = {TYPES[type_id].name for type_id in COMMAND_TYPES}
     served = {TYPES[type_id].name for type_id in SERVICES}
+    parameters = {name for name in served if name.startswith("P_")}
     assert listed("points") == points
     assert listed("commands") == commands
-    assert listed("system") == served - commands
-    assert listed("not served") == {row.name for row in TYPES.values()} - points - served
+    assert listed("system") == served - commands - parameters
+    assert listed("parameters") == parameters
+    assert listed("sent by itself") == {row.name for row in TYPES.values()} - points - served
 
 
 def test_every_key_and_column_is_told() -> None:
