@@ -19,6 +19,7 @@ MEASUREMENTS: Final = {
     "iec104_events": "104 events per second with nothing lost, to 1 and 3 masters, beside c104's server",
     "iec104_latency": "an isolated 104 event, from the core to the master's socket, beside c104's server",
     "iec104_interrogation": "104 interrogations of 10,000 and 100,000 points, complete, beside c104's server",
+    "journal": "events on the disk per second, beside a row per event in SQLite",
     "start_10k": "start to a complete interrogation of 10,000 points",
 }
 """Each is the module ``bench.<name>`` with a function ``measure() -> Iterable[Result]``."""
