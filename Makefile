@@ -4,6 +4,7 @@
 #   make lint    the quick half of it
 #   make bench   measure, each figure beside its budget or a peer (ARGS="modbus_poll start_10k" for some of them)
 #   make soe     150,000 events to a master over 1,000 cuts of its link, and over kills of the server: none lost
+#   make fuzz104 a million mutated frames against the IEC 60870-5-104 station
 #   make clean   remove what was built and installed
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ ARGS ?=
 # What `pip install .` packs: a change of any of it installs the gateway again.
 PACKED := $(shell find gateway protocols config pointmaps -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: run test lint bench soe clean python
+.PHONY: run test lint bench fuzz104 soe clean python
 
 run: $(RUN_VENV)/installed
 	$(RUN_VENV)/bin/gridgate demo config/demo/site.yaml $(ARGS)
@@ -35,6 +36,10 @@ bench: $(TEST_VENV)/installed
 soe: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/gridgate selftest soe config/demo/site.yaml sldc-main --events 150000 --cuts 1000
 	$(TEST_VENV)/bin/gridgate selftest soe config/demo/site.yaml sldc-main --events 150000 --cuts 200 --kills 50
+
+fuzz104: $(TEST_VENV)/installed
+	GRIDGATE_FUZZ104=1000000 $(TEST_VENV)/bin/pytest $(PYTEST_ARGS) --timeout=7200 \
+	  tests/fuzz/test_iec104_fuzz.py tests/fuzz/test_iec104_conversations.py
 
 clean:
 	rm -rf $(RUN_VENV) $(TEST_VENV) build dist *.egg-info var
