@@ -128,6 +128,11 @@ def test_a_master_without_the_right_commands_nothing() -> None:
         ("power,1,1,M_ME_TF_1,mode=direct", "mode", "mode is for commands"),
         ("run,1,1,C_SC_NA_1,mode=selct", "mode", "did you mean select"),
         ("setpoint,1,1,C_BO_NA_1,mode=select", "mode", "cannot be selected"),
+        ("power,1,1,M_ME_TF_1,background=now", "background", "such as 10s"),
+        ("run,1,1,C_SC_NA_1,background=10s", "background", "is a command"),
+        ("run,1,1,C_SC_NA_1,pulse=shrt", "pulse", "did you mean short"),
+        ("setpoint,1,1,C_SE_NC_1,pulse=short", "pulse", "has no pulse"),
+        ("power,1,1,M_ME_TF_1,pulse=short", "pulse", "has no pulse"),
     ],
 )
 def test_a_mistake_is_told_at_its_row_and_column(row: str, column: str, words: str) -> None:
@@ -222,3 +227,56 @@ def test_a_hundred_thousand_bindings_stay_small() -> None:
 
 def test_the_package_names_its_parts() -> None:
     assert GRID.settings == "protocols.iec104.settings:SETTINGS"
+
+
+def test_background_and_pulse_are_compiled() -> None:
+    plan, report = compile_server(
+        master("fault,1,1,M_SP_TB_1,background=5min", "run,1,2,C_SC_NA_1,pulse=long"), end_of_initialisation=False
+    )
+    assert problems(report) == []
+    columns = plan.masters[0].bindings
+    assert columns.background_s.tolist() == [300.0, 0.0]
+    assert columns.pulse.tolist() == [0, 2]
+    assert plan.end_of_initialisation is False
+
+
+@pytest.mark.parametrize(
+    "row", ["fault,1,1,M_SP_TB_1,cyclic=10s", "energy,1,1,M_IT_TB_1,cyclic=10s", "energy,1,1,M_IT_TB_1,background=10s"]
+)
+def test_a_cause_that_the_type_does_not_have_is_warned_of(row: str) -> None:
+    _, report = compile_server(master(row))
+    assert report.errors == []
+    [warning] = report.warnings
+    assert "is not a type for cause" in warning.message
+
+
+@pytest.mark.parametrize(
+    ("sync", "right", "words"),
+    [
+        ("confirm", False, None),
+        ("offset", True, None),
+        ("system", True, None),
+        ("offset", False, "no master has clock: true"),
+        ("confirm", True, "has no effect while clock_sync is confirm"),
+    ],
+)
+def test_a_clock_and_the_right_to_move_it_go_together(sync: str, right: bool, words: str | None) -> None:
+    plan, report = compile_server(master("power,1,1,M_ME_TF_1", clock=right), clock_sync=sync)
+    assert report.errors == []
+    assert [(words or "") in warning.message for warning in report.warnings] == [True] * (words is not None)
+    assert (plan.clock_sync, plan.masters[0].clock) == (sync, right)
+
+
+@pytest.mark.parametrize(
+    "keys", [{"clock_sync": "offsett"}, {"clock_trusted": "ntp"}, {"reset_process": "yes"}, {"day_of_week": "monday"}]
+)
+def test_words_that_are_none(keys: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        compile_server(**keys)
+
+
+def test_what_the_server_does_by_default() -> None:
+    plan, _ = compile_server(master("power,1,1,M_ME_TF_1"))
+    assert (plan.clock_sync, plan.clock_trusted, plan.reset_process) == ("confirm", "always", "refuse")
+    assert (plan.day_of_week, plan.end_of_initialisation) == (True, True)
+    assert (plan.masters[0].clock, plan.masters[0].parameters) == (False, True)
