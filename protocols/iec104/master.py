@@ -80,4 +80,4 @@ class ControllingLink:
         elif function is U.TESTFR_ACT:
             self._out.append(apci.encode_u(U.TESTFR_CON))
         else:
-            raise Iec104Error(f"{function.words} from a controlled station")
+            raise Iec104Error(f"{function.name.replace('_', ' ')} from a controlled station")

@@ -16,6 +16,7 @@ from gateway.points import Changes, Kind, PointCatalogue, Values, changes
 from protocols.iec104.asdu import HEAD, IOA_SIZE, Asdu, Cause
 from protocols.iec104.bindings import Bindings, Index
 from protocols.iec104.elements import TYPES, Tag
+from protocols.iec104.errors import Iec104Error
 from protocols.iec104.ledger import Ledger
 from protocols.iec104.master import ControllingLink
 from protocols.iec104.plan import ClockTrust, MasterPlan, ServerPlan
@@ -108,6 +109,8 @@ class Iec104SoeSelftest:
                 await self._stay(reader, writer, link)
             else:
                 await self._cut_after(octets, reader, writer, link)
+        except Iec104Error as error:
+            raise ConnectionAbortedError(f"the station broke the protocol: {error}") from None
         finally:
             if octets is not None and self._cuts.random() < 0.5:
                 writer.transport.abort()
