@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gateway.contracts.log import Log
 from gateway.events.baseline import Index, Reported
@@ -170,6 +171,13 @@ class EventJournal(EventQueue):
         with self._wake:
             super().release(count)
             if count:
+                self._commit_in(COMMIT_EVERY_S)
+
+    def release_some(self, numbers: NDArray[np.int64]) -> None:
+        """See `EventQueue`."""
+        with self._wake:
+            super().release_some(numbers)
+            if len(numbers):
                 self._commit_in(COMMIT_EVERY_S)
 
     def rewind(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gateway.events.baseline import NOTHING_REPORTED, Index, Reported
 from gateway.events.record import EVENT, Events
@@ -122,6 +123,37 @@ class EventQueue:
             raise ValueError(f"{count} events confirmed, {self.in_flight} in flight")
         self._head += count
         self._numbers.remove(0, count)
+        self.overflowing &= self._tail > self._head
+
+    @property
+    def next_number(self) -> int:
+        """What the next event will be numbered."""
+        return self._next_number
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Numbers of the events held, oldest first."""
+        runs = [np.arange(first, first + count, dtype=np.int64) for first, count in self._numbers]
+        return np.concatenate(runs) if runs else np.empty(0, np.int64)
+
+    def release_some(self, numbers: NDArray[np.int64]) -> None:
+        """Events in flight, named by rising numbers, were confirmed or given up, in whatever order of the queue.
+
+        `ValueError` when one of them is not in flight. Quick for the oldest ones; otherwise the queue is written anew.
+        """
+        count = len(numbers)
+        if not count or self._numbers.lead(int(numbers[0]), int(numbers[-1]), count):
+            self.release(count)
+            return
+        held = self.numbers
+        at = np.searchsorted(held, numbers)
+        if at[-1] >= self.in_flight or (held[at] != numbers).any():
+            raise ValueError(f"{count} events confirmed, some of them are not in flight")
+        keep = np.ones(len(held), np.bool_)
+        keep[at] = False
+        self._buffer[self._head + count : self._tail] = self._buffer[self._head : self._tail][keep]
+        self._head += count
+        self._numbers = Spans.of(held[keep])
         self.overflowing &= self._tail > self._head
 
     def rewind(self) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 class Spans:
     """Ascending numbers as runs (first, count), oldest first.
@@ -21,6 +24,14 @@ class Spans:
                 raise ValueError(f"run of {count} numbers from {first} behind {end}")
             end = first + count
 
+    @classmethod
+    def of(cls, numbers: NDArray[np.int64]) -> Spans:
+        """From rising numbers."""
+        edges = np.flatnonzero(np.diff(numbers) != 1) + 1
+        starts = np.concatenate([[0], edges]) if len(numbers) else edges
+        counts = np.diff(np.append(starts, len(numbers)))
+        return cls(zip(numbers[starts].tolist(), counts.tolist(), strict=True))
+
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(self._runs)
 
@@ -32,6 +43,10 @@ class Spans:
     def first(self) -> int | None:
         """The smallest number; None when there is none."""
         return self._runs[0][0] if self._runs else None
+
+    def lead(self, first: int, last: int, count: int) -> bool:
+        """Whether the smallest `count` numbers run from `first` to `last` without a gap."""
+        return bool(self._runs) and self._runs[0][0] == first and self._runs[0][1] >= count == last - first + 1
 
     def extend(self, first: int, count: int) -> None:
         """Add `count` numbers from `first`, which is above all others."""

@@ -1,1 +1,8 @@
 """DNP3 outstation (IEEE 1815-2012): see README.md in this folder."""
+
+from gateway.contracts import GridProtocol
+
+GRID = GridProtocol(
+    settings="protocols.dnp3.settings:SETTINGS",
+    server="protocols.dnp3.server:Dnp3Server",
+)

@@ -9,6 +9,7 @@ The status of each object is the broker's final word: SUCCESS means that the dev
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -93,12 +94,52 @@ _OPERATIONS: Final[Mapping[tuple[int, TripClose], tuple[Controls, float, bool]]]
 _TYPE_OF: Final = {12: PointType.BO, 41: PointType.AO}
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A status given without asking the broker, and why, for the record."""
+
+    status: CommandStatus
+    reason: Reason
+    text: str
+
+
+NOT_AUTHORISED: Final = Refusal(CommandStatus.NOT_AUTHORIZED, Reason.NOT_AUTHORISED, "this master may not command")
+SELECT_REFUSALS: Final[Mapping[CommandStatus, Refusal]] = MappingProxyType(
+    {
+        CommandStatus.NO_SELECT: Refusal(
+            CommandStatus.NO_SELECT, Reason.NOT_SELECTED, "not what was selected, or nothing was"
+        ),
+        CommandStatus.TIMEOUT: Refusal(CommandStatus.TIMEOUT, Reason.EXPIRED, "the select has expired"),
+    }
+)
+_NO_POINT: Final = Refusal(CommandStatus.NOT_SUPPORTED, Reason.UNKNOWN_POINT, "no such output")
+_TOO_MANY: Final = Refusal(CommandStatus.TOO_MANY_OBJS, Reason.BUSY, "more objects than one request may have")
+_HAS_STATUS: Final = Refusal(CommandStatus.FORMAT_ERROR, Reason.NOT_COMMANDABLE, "the request carries a status")
+_NOT_SUPPORTED: Final = Refusal(
+    CommandStatus.NOT_SUPPORTED, Reason.NOT_COMMANDABLE, "the output does not take this operation"
+)
+_NO_NUMBER: Final = Refusal(CommandStatus.OUT_OF_RANGE, Reason.OUT_OF_RANGE, "not a finite number")
+_WRONG_MODE: Final[Mapping[Mode, Refusal]] = {
+    Mode.SELECT: Refusal(CommandStatus.NOT_SUPPORTED, Reason.NOT_COMMANDABLE, "the output is operated directly only"),
+    Mode.DIRECT: Refusal(CommandStatus.NO_SELECT, Reason.NOT_SELECTED, "the output must be selected first"),
+}
+
+
 @dataclass(slots=True)
 class Item:
-    """One object of a request: an order, or already a status."""
+    """One object of a request: what it orders (None: no such output), and its status once there is one."""
 
     order: Order | None
+    refusal: Refusal | None = None
     status: CommandStatus | None = None
+
+    def __post_init__(self) -> None:
+        if self.refusal is not None:
+            self.refuse(self.refusal)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answered without asking the broker."""
+        self.refusal, self.status = refusal, refusal.status
 
 
 def read_items(headers: list[ObjectHeader], database: Database, mode: Mode, most: int) -> list[Item]:
@@ -112,10 +153,11 @@ def read_items(headers: list[ObjectHeader], database: Database, mode: Mode, most
             raise ParameterError(f"{header.label} without indices")
         positions = database.find(_TYPE_OF[header.group], header.indices).tolist()
         for position, octets in zip(positions, header.objects(), strict=True):
-            item = Item(None, CommandStatus.TOO_MANY_OBJS)
-            if len(items) < most:
-                item = _item(decode_output(header.group, header.variation, octets.tobytes()), position, database, mode)
-            items.append(item)
+            if len(items) >= most:
+                items.append(Item(None, _TOO_MANY))
+                continue
+            output = decode_output(header.group, header.variation, octets.tobytes())
+            items.append(_item(output, position, database, mode))
     if not items:
         raise ParameterError("a control without an object")
     return items
@@ -123,36 +165,34 @@ def read_items(headers: list[ObjectHeader], database: Database, mode: Mode, most
 
 def _item(output: Output, position: int, database: Database, mode: Mode) -> Item:
     if position < 0:
-        return Item(None, CommandStatus.NOT_SUPPORTED)
+        return Item(None, _NO_POINT)
+    order, refusal = (
+        _crob(output, position, database) if isinstance(output, Crob) else _analog(output, position, database)
+    )
     if output.status:
-        return Item(None, CommandStatus.FORMAT_ERROR)
-    if not database.columns.mode[position] & mode:
-        return Item(None, _WRONG_MODE[mode])
-    order = _crob(output, position, database) if isinstance(output, Crob) else _analog(output, position, database)
-    return Item(order) if isinstance(order, Order) else Item(None, order)
+        refusal = _HAS_STATUS
+    elif not database.columns.mode[position] & mode:
+        refusal = _WRONG_MODE[mode]
+    return Item(order, refusal)
 
 
-_WRONG_MODE: Final = {Mode.SELECT: CommandStatus.NOT_SUPPORTED, Mode.DIRECT: CommandStatus.NO_SELECT}
-"""An output that must be selected first says so to a direct operate."""
-
-
-def _crob(output: Crob, position: int, database: Database) -> Order | CommandStatus:
+def _crob(output: Crob, position: int, database: Database) -> tuple[Order, Refusal | None]:
+    row = int(database.columns.row[position])
     known = _OPERATIONS.get((output.operation, output.trip_close))
-    if known is None or output.queue or output.clear or output.count != 1:
-        return CommandStatus.NOT_SUPPORTED
+    if known is None:
+        return Order(position, row, math.nan), _NOT_SUPPORTED
     control, value, pulsed = known
-    if not database.columns.controls[position] & control:
-        return CommandStatus.NOT_SUPPORTED
     long = output.on_ms > LONG_PULSE_MS
     pulse = (Pulse.LONG if long else Pulse.SHORT) if pulsed else Pulse.DEFAULT
-    return Order(position, int(database.columns.row[position]), value, pulse)
+    plain = output.count == 1 and not output.queue and not output.clear
+    taken = plain and bool(database.columns.controls[position] & control)
+    return Order(position, row, value, pulse), None if taken else _NOT_SUPPORTED
 
 
-def _analog(output: AnalogOutput, position: int, database: Database) -> Order | CommandStatus:
+def _analog(output: AnalogOutput, position: int, database: Database) -> tuple[Order, Refusal | None]:
     value = database.engineering(position, output.value)
-    if not np.isfinite(value):
-        return CommandStatus.OUT_OF_RANGE
-    return Order(position, int(database.columns.row[position]), value)
+    order = Order(position, int(database.columns.row[position]), value)
+    return order, None if math.isfinite(value) else _NO_NUMBER
 
 
 def echo(headers: list[ObjectHeader], statuses: list[CommandStatus]) -> bytes:

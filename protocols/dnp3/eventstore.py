@@ -2,6 +2,8 @@
 
 A binding's number in an event is its position in the columns; the number plus the size of the columns stands for the
 event that tells of a command to it (g13, g43), whose quality column holds the status code.
+
+The queue holds every event until it is confirmed (on disk, if it is a journal); the buffers find them by class.
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.contracts import TableView
-from gateway.events import EVENT, Events
-from gateway.points import Changes, Qualities, Rows, Times, Values
+from gateway.events import EVENT, EventQueue, Events
+from gateway.points import Changes, Qualities, Quality, Rows, Times, Values
 from gateway.points.deadband import Deadband
 from protocols.dnp3.database import Database, Index
 from protocols.dnp3.events import EventBuffer, Numbers
@@ -24,6 +26,7 @@ CLASSES: Final = (1, 2, 3)
 ALL_CLASSES: Final = frozenset(CLASSES)
 _FROZEN: Final = np.isin(np.arange(len(PointType)), [int(kind) for kind in FROZEN_OF.values()])
 _NO_EVENTS: Final = np.empty(0, EVENT)
+_NEVER: Final = np.uint32(Quality.NEVER_REPORTED)
 
 
 @dataclass(slots=True)
@@ -34,6 +37,11 @@ class Sent:
 
     def __len__(self) -> int:
         return sum(len(numbers) for numbers in self.numbers.values())
+
+    @property
+    def all(self) -> Numbers:
+        """Rising, of every class."""
+        return np.sort(np.concatenate(list(self.numbers.values())))
 
     def add(self, classes: NDArray[np.uint8], numbers: Numbers) -> None:
         """More events of the same response."""
@@ -56,21 +64,46 @@ class Chosen:
 
 
 class EventStore:
-    """Deadbands and the buffers of classes 1 to 3."""
+    """Deadbands, and the buffers of classes 1 to 3."""
 
-    def __init__(self, database: Database, capacity: tuple[int, int, int], table: TableView) -> None:
+    def __init__(
+        self, database: Database, capacity: tuple[int, int, int], table: TableView, queue: EventQueue | None = None
+    ) -> None:
+        """`queue` holds the events, of all classes together; without one they are held in memory."""
         self._database = database
         self._table = table
         columns = database.columns
         size = len(columns)
+        self.queue = EventQueue(sum(capacity)) if queue is None else queue
         self.deadband = Deadband(columns.limit.copy())
         self.buffers = {number: EventBuffer(capacity[number - 1], 2 * size) for number in CLASSES}
-        self.next_number = 0
-        self._newest_only = bool(columns.newest_only.any())
+        self._newest_only = np.concatenate([columns.newest_only, np.zeros(size, np.bool_)])
         self._lookup = RowLookup(columns.row, ~_FROZEN[columns.type])
         self._reported = np.zeros(size, np.bool_)
         self._confirmed_seq = 0
-        self._noted_seq = 0
+        self._restore()
+
+    def _restore(self) -> None:
+        """What the queue has from before this process: what was last reported, and events that wait."""
+        size = len(self._database)
+        before = self.queue.reported
+        known = before.index < size
+        self.deadband.reset(before.index[known], before.values[known], before.qualities[known])
+        self._reported[before.index[known]] = True
+        numbers = self.queue.numbers
+        events = self.queue.take(len(numbers))
+        if len(events):
+            # A point that has lost its class since keeps what waits for it in class 1.
+            classes = np.maximum(self._database.event_class[events["binding"].astype(np.intp) % size], 1)
+            self._enter(events, classes, numbers)
+        for buffer in self.buffers.values():
+            self.queue.release_some(buffer.make_room(0)[0])
+            buffer.overflowing = self.queue.overflowing and len(buffer) > 0
+
+    @property
+    def next_number(self) -> int:
+        """Events that come from now on are numbered from here."""
+        return self.queue.next_number
 
     @property
     def waiting(self) -> int:
@@ -83,32 +116,42 @@ class EventStore:
 
     @property
     def lost(self) -> int:
-        """Events dropped since start."""
-        return sum(buffer.lost for buffer in self.buffers.values())
+        """Events dropped."""
+        return self.queue.lost
 
     @property
     def overflowing(self) -> bool:
         """Events were dropped and no room was made since (IIN2.3)."""
         return any(buffer.overflowing for buffer in self.buffers.values())
 
-    @property
-    def confirmed_seq(self) -> int:
-        """Everything that came of feed records up to this one was confirmed (or dropped)."""
-        oldest = [buffer.oldest_seq for buffer in self.buffers.values()]
-        return min((seq - 1 for seq in oldest if seq is not None), default=self._noted_seq)
-
     def resume(self, confirmed_seq: int) -> None:
-        """The master had confirmed everything up to this feed record before the worker started."""
-        self._confirmed_seq = confirmed_seq
-        self._noted_seq = max(self._noted_seq, confirmed_seq)
+        """The core holds that this master needs no feed record up to this one; the queue may know of more."""
+        self._confirmed_seq = self.queue.resume(confirmed_seq)
 
     def begin(self) -> None:
-        """The table is right: what has not been reported since is compared with what the table shows now."""
-        quiet = np.flatnonzero(~self._reported)
-        rows = self._database.columns.row[quiet]
-        self.deadband.reset(quiet, self._table.value[rows], self._table.quality[rows])
-        # From here on every record is new: see `EventLog` numbering of the feed's reader after a lost core.
+        """The table is right: what differs from what was last reported is an event, what never was is told by none.
+
+        A point that was reported before but that this core has not heard of yet keeps standing as it was reported.
+        """
+        # From here on every record is new; what the feed's reader makes up itself (a lost core, a difference between
+        # snapshots) is numbered with the last record it had, which may be an old one.
         self._confirmed_seq = 0
+        rows = self._database.columns.row
+        heard = (self._table.quality[rows] & _NEVER) == 0
+        own = ~_FROZEN[self._database.columns.type]
+        quiet = np.flatnonzero(~self._reported)
+        self.deadband.reset(quiet, self._live(quiet, self._table.value[rows[quiet]]), self._table.quality[rows[quiet]])
+        told = np.flatnonzero(~self._reported & heard & own)
+        self.queue.report(told, self._live(told, self._table.value[rows[told]]), self._table.quality[rows[told]])
+        self._catch_up(np.flatnonzero(self._reported & heard & own))
+
+    def _catch_up(self, positions: Index) -> None:
+        """Events for points that the table shows otherwise than they were last reported, oldest first."""
+        rows = self._database.columns.row[positions]
+        order = np.argsort(self._table.time_ns[rows], kind="stable")
+        positions, rows = positions[order], rows[order]
+        seqs = np.full(len(rows), self.queue.noted_seq)
+        self._report(positions, self._table.value[rows], self._table.quality[rows], self._table.time_ns[rows], seqs)
 
     def changes(self, batch: Changes, seq: int) -> int:
         """Make events of changes; `seq` is that of the last record. Returns how many events were dropped."""
@@ -117,23 +160,32 @@ class EventStore:
         if known:
             batch, first = batch[known:], first + known
         places, positions = self._lookup.find(batch["row"])
-        dropped = self._report(batch[places], places + first, positions) if len(positions) else 0
-        self._noted_seq = max(self._noted_seq, seq)
+        dropped = 0
+        if len(positions):
+            changed = batch[places]
+            dropped = self._report(positions, changed["value"], changed["quality"], changed["time_ns"], places + first)
+        self.queue.note(seq)
         return dropped
 
-    def _report(self, changed: Changes, seqs: Index, positions: Index) -> int:
-        passed = self.deadband.passes(positions, changed["value"], changed["quality"])
-        if not passed.all():
-            changed, seqs, positions = changed[passed], seqs[passed], positions[passed]
+    def _live(self, positions: Index, values: Values) -> Values:
+        """Counters less what a freeze-and-clear took away."""
+        live: Values = values - self._database.counter_zero[positions]
+        return live
+
+    def _report(
+        self, positions: Index, values: Values, qualities: Qualities, times_ns: Times, seqs: NDArray[np.integer]
+    ) -> int:
+        values = self._live(positions, values)
+        passed = self.deadband.passes(positions, values, qualities)
+        positions = positions[passed]
         self._reported[positions] = True
-        events = make_events(
-            positions,
-            changed["value"] - self._database.counter_zero[positions],
-            changed["quality"],
-            changed["time_ns"],
-            seqs,
-        )
+        events = make_events(positions, values[passed], qualities[passed], times_ns[passed], seqs[passed])
         return self._append(events, self._database.event_class[positions])
+
+    def cleared(self, positions: Index) -> None:
+        """Counters were set to 0 by the master: that is no event."""
+        rows = self._database.columns.row[positions]
+        self.deadband.reset(positions, self._live(positions, self._table.value[rows]), self._table.quality[rows])
 
     def frozen(self, positions: Index) -> int:
         """Points were frozen: events with the frozen values. Returns how many events were dropped."""
@@ -143,7 +195,7 @@ class EventStore:
             database.frozen_value[positions],
             database.frozen_quality[positions],
             database.frozen_time_ns[positions],
-            np.full(len(positions), self._noted_seq),
+            np.full(len(positions), self.queue.noted_seq),
         )
         return self._append(events, database.event_class[positions])
 
@@ -157,28 +209,53 @@ class EventStore:
             np.array([value]),
             np.array([status], np.uint32),
             np.array([time_ns]),
-            np.array([self._noted_seq]),
+            np.array([self.queue.noted_seq]),
         )
         return self._append(events, self._database.event_class[[position]])
 
     def _append(self, events: Events, classes: NDArray[np.uint8]) -> int:
-        """Events by their class, numbered in their order; those of class 0 are none."""
-        first = self.next_number
-        self.next_number += len(events)
-        newest = self._newest_of(events) if self._newest_only else None
-        dropped = 0
-        for number, buffer in self.buffers.items():
-            mine = np.flatnonzero(classes == number)
-            if len(mine):
-                only = None if newest is None else newest[mine]
-                dropped += buffer.append(events[mine], first + mine, only)
+        """Events of a class into queue and buffer; those of class 0 are none. Returns how many were dropped."""
+        if not classes.all():
+            events, classes = events[classes > 0], classes[classes > 0]
+        if not len(events):
+            return 0
+        keep = self._newest_of(events)
+        gone, dropped = [], 0
+        for number in set(classes.tolist()):
+            mine = np.flatnonzero((classes == number) & keep)
+            buffer = self.buffers[number]
+            gone.append(buffer.supersede(events["binding"][mine][self._newest_only[events["binding"][mine]]]))
+            numbers, too_many = buffer.make_room(len(mine))
+            gone.append(numbers)
+            keep[mine[:too_many]] = False
+            dropped += len(numbers) + too_many
+        self.queue.release_some(np.sort(np.concatenate(gone)))
+        self.queue.lost += dropped
+        self.queue.overflowing |= dropped > 0
+        events, classes = events[keep], classes[keep]
+        first = self.queue.next_number
+        self.queue.append(events)
+        self.queue.take(len(events))
+        self._enter(events, classes, np.arange(first, first + len(events)))
         return dropped
 
+    def _enter(self, events: Events, classes: NDArray[np.uint8], numbers: Numbers) -> None:
+        newest = self._newest_only[events["binding"]]
+        for number, buffer in self.buffers.items():
+            mine = classes == number
+            if mine.any():
+                buffer.append(events[mine], numbers[mine], newest[mine])
+
     def _newest_of(self, events: Events) -> NDArray[np.bool_]:
-        only = self._database.columns.newest_only
-        binding = events["binding"].astype(np.intp)
-        marked: NDArray[np.bool_] = only[binding % len(only)] & (binding < len(only))
-        return marked
+        """Everything but the events that a later one of the same batch supersedes."""
+        keep = np.ones(len(events), np.bool_)
+        binding = events["binding"]
+        only = np.flatnonzero(self._newest_only[binding])
+        if len(only):
+            _, last = np.unique(binding[only][::-1], return_index=True)
+            keep[only] = False
+            keep[only[len(only) - 1 - last]] = True
+        return keep
 
     def has(self, number: int) -> bool:
         """Whether an event of this class waits."""
@@ -213,11 +290,13 @@ class EventStore:
         """The master confirmed a response."""
         for number, numbers in sent.numbers.items():
             self.buffers[number].confirm(numbers)
+        if len(sent):
+            self.queue.release_some(sent.all)
 
     def offer_again(self, sent: Sent) -> None:
         """A response was not confirmed."""
         for number, numbers in sent.numbers.items():
-            self.buffers[number].offer_again(numbers)
+            self.queue.release_some(self.buffers[number].offer_again(numbers))
 
 
 def make_events(

@@ -16,11 +16,12 @@ from itertools import count
 from typing import Final
 
 from gateway.contracts import Outcome, TableView
+from gateway.events import EventQueue
 from gateway.points import Changes
 from protocols.dnp3 import control, requests
 from protocols.dnp3.application import AppControl, Fragment, parse_fragment, response_control
 from protocols.dnp3.attributes import AttributeTable
-from protocols.dnp3.control import Order, Pending, Selection
+from protocols.dnp3.control import Order, Pending, Refusal, Selection
 from protocols.dnp3.database import Database
 from protocols.dnp3.errors import FragmentError, FunctionUnknown, RequestError
 from protocols.dnp3.eventstore import CLASSES, EventStore, Sent
@@ -29,7 +30,6 @@ from protocols.dnp3.function import Function
 from protocols.dnp3.headers import read_headers
 from protocols.dnp3.iin import CLASS_EVENTS, NO_IIN, Iin
 from protocols.dnp3.link import BROADCAST_MUST_CONFIRM
-from protocols.dnp3.outputs import CommandStatus
 from protocols.dnp3.plan import MasterPlan
 from protocols.dnp3.reads import Reader
 from protocols.dnp3.requests import Request, Result
@@ -56,6 +56,8 @@ class Submit:
     ticket: int
     order: Order
     select: bool
+    refusal: Refusal | None = None
+    """Already refused: for the record alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,12 @@ class _Awaiting:
 class Outstation:
     """Feed `receive`, `outcome` and `work`; carry out the effects in their order."""
 
-    def __init__(self, plan: MasterPlan, table: TableView) -> None:
+    def __init__(self, plan: MasterPlan, table: TableView, queue: EventQueue | None = None) -> None:
+        """`queue` holds the events; without one they are held in memory."""
         self.plan = plan
         self.parameters = plan.parameters
         self.database = Database(plan.bindings, table)
-        self.store = EventStore(self.database, plan.capacity, table)
+        self.store = EventStore(self.database, plan.capacity, table, queue)
         attributes = AttributeTable(self.database, plan.parameters)
         self.reader = Reader(self.database, self.store, attributes, plan.parameters.octet_strings)
         self.selection = Selection(plan.parameters.select_timeout_s)
@@ -212,6 +215,8 @@ class Outstation:
         frozen = self.database.freeze(what.type, what.positions, wall_ns, clear)
         if len(frozen):
             self.store.frozen(frozen)
+        if clear:
+            self.store.cleared(what.positions)
 
     def time_written(self, time_ms: int, now: float, wall_ns: int) -> None:
         """The master says that it is `time_ms` now."""
@@ -226,11 +231,11 @@ class Outstation:
             if item.order is None:
                 continue
             if not self.plan.commands:
-                item.status = CommandStatus.NOT_AUTHORIZED
-                continue
+                item.refuse(control.NOT_AUTHORISED)
             ticket = next(self._tickets)
-            pending.tickets[ticket] = item
-            self._effects.append(Submit(ticket, item.order, pending.select is not None))
+            if item.refusal is None:
+                pending.tickets[ticket] = item
+            self._effects.append(Submit(ticket, item.order, pending.select is not None, item.refusal))
         if pending.answered:
             self._pending = pending
         elif not pending.done:

@@ -123,6 +123,7 @@ class SystemRows:
     online: int = NO_SYSTEM_ROW
     events_waiting: int = NO_SYSTEM_ROW
     events_lost: int = NO_SYSTEM_ROW
+    overflow: int = NO_SYSTEM_ROW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

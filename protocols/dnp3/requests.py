@@ -124,7 +124,8 @@ def _operate(outstation: Outstation, request: Request) -> Result | None:
     items = control.read_items(request.headers, outstation.database, Mode.SELECT, outstation.parameters.max_controls)
     status = outstation.selection.take(request.seq, request.payload, request.now)
     if status is not CommandStatus.SUCCESS:
-        return Result(parts=[BlockPart(control.echo(request.headers, [status] * len(items)))])
+        for item in items:
+            item.refuse(control.SELECT_REFUSALS[status])
     _control(outstation, request, items)
     return None
 

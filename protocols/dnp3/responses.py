@@ -241,6 +241,8 @@ class EventPart:
     def fill(self, builder: FragmentBuilder, sent: Sent) -> bool:
         at_once = max(1, builder.room // _SMALLEST_EVENT)
         chosen = self._choose(min(self.limit, at_once))
+        if not len(chosen):
+            return True
         fitted = self.table.add(builder, chosen.events, self.variation)
         self.store.send(chosen, fitted, sent)
         self.limit -= fitted

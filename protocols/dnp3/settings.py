@@ -268,7 +268,12 @@ def _system(server: str, master: str, catalogue: PointCatalogue) -> SystemRows:
     def row(name: str) -> int:
         return catalogue.rows.get(f"system/master/{server}/{master}/{name}", NO_SYSTEM_ROW)
 
-    return SystemRows(online=row("online"), events_waiting=row("events_waiting"), events_lost=row("events_lost"))
+    return SystemRows(
+        online=row("online"),
+        events_waiting=row("events_waiting"),
+        events_lost=row("events_lost"),
+        overflow=row("overflow"),
+    )
 
 
 _ENDPOINT: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")

@@ -1,0 +1,211 @@
+"""The shell: listener, dialled connections and serial line, and the masters behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import ssl
+from typing import Final
+
+from gateway.contracts import ServerPort
+from gateway.points import Changes
+from protocols.dnp3.association import Address, Association
+from protocols.dnp3.channel import Channel, TcpChannel
+from protocols.dnp3.housekeeping import Housekeeping
+from protocols.dnp3.plan import SerialPlan, ServerPlan
+from protocols.dnp3.serialline import REOPEN_S, SerialChannel
+from protocols.dnp3.tls import client_context, server_context
+
+BACKLOG: Final = 64
+STRANGERS_LOGGED: Final = 1_000
+CLOSE_TIMEOUT_S: Final = 1.0
+
+
+class Dnp3Server:
+    """Any number of masters at one or more outstation addresses. Implements `gateway.contracts.OutputServer`."""
+
+    def __init__(self, plan: ServerPlan, port: ServerPort) -> None:
+        self.plan = plan
+        self.port = port
+        self.log = port.log.bind(server=plan.name)
+        self.housekeeping = Housekeeping(plan, port, self.log)
+        self.associations = {
+            master.name: Association(plan.name, master, port, self.housekeeping) for master in plan.masters
+        }
+        self.channels: list[Channel] = []
+        self._listener: asyncio.Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._refused: set[tuple[str, str]] = set()
+        self._stopping = False
+
+    def resume(self, confirmed: dict[str, int]) -> None:
+        """Feed sequence numbers that masters had confirmed before this process started."""
+        for name, seq in confirmed.items():
+            if name in self.associations:
+                self.associations[name].outstation.store.resume(seq)
+
+    def changes(self, batch: Changes, seq: int) -> None:
+        """Make events for every master, and send unsolicited responses that are due."""
+        for association in self.associations.values():
+            association.changes(batch, seq)
+        self.housekeeping.due()
+
+    def commanded(self, row: int, feedback: int, remote: bool) -> None:
+        """A command was written to the field; its effect is told as an event like any other."""
+
+    async def start(self) -> None:
+        """Listen, dial, open the line. Raises `OSError` when the address is taken or a certificate cannot be read."""
+        loop = asyncio.get_running_loop()
+        tls = self.plan.tls
+        server_tls = server_context(tls) if tls else None
+        client_tls = client_context(tls) if tls else None
+        for association in self.associations.values():
+            association.start(loop)
+        if self.plan.listen is not None:
+            host, number = self.plan.listen
+            self._listener = await loop.create_server(
+                lambda: TcpChannel(self), host, number, ssl=server_tls, backlog=BACKLOG
+            )
+            self.log.info("listening", address=f"{host}:{self.bound_port}", tls=tls is not None)
+        stores = {name: association.outstation.store for name, association in self.associations.items()}
+        self.housekeeping.start(loop, stores)
+        for association in self.associations.values():
+            if association.plan.dial is not None:
+                self._tasks.append(loop.create_task(self._dial(association, client_tls)))
+        if self.plan.serial is not None:
+            self._tasks.append(loop.create_task(self._serve_line(self.plan.serial)))
+
+    async def stop(self) -> None:
+        """Accept and dial nothing more, let written answers go out, close every connection."""
+        self._stopping = True
+        if self._listener is not None:
+            self._listener.close()
+        for channel in list(self.channels):
+            channel.close()
+        open_ones = [channel for channel in self.channels if isinstance(channel, TcpChannel)]
+        if open_ones:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.gather(*(channel.closed for channel in open_ones)), CLOSE_TIMEOUT_S)
+        for channel in open_ones:
+            channel.abort()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)
+        for association in self.associations.values():
+            association.stop()
+        await asyncio.to_thread(self._close_journals)
+        self.housekeeping.stop()
+        if self._listener is not None:
+            await self._listener.wait_closed()
+            self._listener = None
+
+    def _close_journals(self) -> None:
+        for association in self.associations.values():
+            association.journal.close()
+
+    @property
+    def bound_port(self) -> int:
+        """The TCP port listened on; 0 before `start`, or when only dialling."""
+        sockets = self._listener.sockets if self._listener is not None else ()
+        return int(sockets[0].getsockname()[1]) if sockets else 0
+
+    @property
+    def malformed(self) -> int:
+        """What came on the open connections and was of no use."""
+        return sum(channel.malformed for channel in self.channels)
+
+    def admit(self, channel: TcpChannel, dialled: Association | None) -> list[Association]:
+        """Masters that may speak on a new connection; empty for a stranger or one too many."""
+        if self._stopping:
+            return []
+        if dialled is not None:
+            candidates = [other for other in self.associations.values() if other.plan.dial == dialled.plan.dial]
+        else:
+            address = _plain(channel.peer)
+            candidates = [other for other in self.associations.values() if other.calls_from(address)]
+            if not candidates:
+                self._refuse(channel.peer, "address belongs to no master")
+            elif not self._has_room():
+                self._refuse(channel.peer, f"{self.plan.connections} connections are open already")
+                return []
+        if candidates:
+            self.channels.append(channel)
+            self._refused = {(address, cause) for address, cause in self._refused if address != channel.peer}
+        return candidates
+
+    def _has_room(self) -> bool:
+        """A connection on which no master ever spoke gives way to a new one."""
+        accepted = [channel for channel in self.channels if isinstance(channel, TcpChannel)]
+        if len(accepted) < self.plan.connections:
+            return True
+        silent = [channel for channel in accepted if not channel.heard]
+        if silent:
+            silent[0].drop("silent, and its place is needed")
+        return bool(silent)
+
+    def forget(self, channel: Channel, held: list[Association]) -> None:
+        """A connection is gone; those that held it look for another one that their master made."""
+        if channel in self.channels:
+            self.channels.remove(channel)
+        if self._stopping:
+            return
+        for association in held:
+            any(other.offer(association) for other in reversed(self.channels))
+
+    def _refuse(self, peer: str, cause: str) -> None:
+        if (peer, cause) in self._refused or len(self._refused) >= STRANGERS_LOGGED:
+            return
+        self._refused.add((peer, cause))
+        self.log.warning("connection refused", peer=peer, cause=cause)
+        if len(self._refused) == STRANGERS_LOGGED:
+            self.log.warning("further refused addresses are not logged", logged=STRANGERS_LOGGED)
+
+    async def _dial(self, association: Association, tls: ssl.SSLContext | None) -> None:
+        """Keep a connection to a master that does not connect to us; the first master of an end point dials it."""
+        plan = association.plan
+        same = [other for other in self.associations.values() if other.plan.dial == plan.dial]
+        if plan.dial is None or same[0] is not association:
+            return
+        host, number = plan.dial
+        loop, failing = asyncio.get_running_loop(), False
+        while True:
+            try:
+                _, channel = await loop.create_connection(
+                    lambda: TcpChannel(self, association), host, number, ssl=tls, server_hostname="" if tls else None
+                )
+            except OSError as error:
+                if not failing:
+                    failing = True
+                    self.log.warning("cannot connect", master=plan.name, address=f"{host}:{number}", cause=str(error))
+            else:
+                failing = False
+                await channel.closed
+            await asyncio.sleep(plan.dial_retry_s)
+
+    async def _serve_line(self, plan: SerialPlan) -> None:
+        """Keep the serial port open."""
+        failing = False
+        while True:
+            try:
+                channel = SerialChannel(self, plan)
+            except OSError as error:
+                if not failing:
+                    failing = True
+                    self.log.warning("serial port cannot be opened", port=plan.path, cause=str(error))
+            else:
+                failing = False
+                self.channels.append(channel)
+                self.log.info("serial port open", port=plan.path, baudrate=plan.baudrate)
+                channel.open([other for other in self.associations.values() if other.plan.serial])
+                cause = await channel.closed
+                self.log.warning("serial port lost", port=plan.path, cause=cause)
+            await asyncio.sleep(REOPEN_S)
+
+
+def _plain(peer: str) -> Address:
+    """An address as its master's list writes it: a mapped IPv4 address is the IPv4 address."""
+    address = ipaddress.ip_address(peer.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
