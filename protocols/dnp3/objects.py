@@ -56,6 +56,8 @@ Records = NDArray[np.void]
 
 _NOT_ONLINE: Final = 0xFF ^ ONLINE
 _STATE_SHIFT: Final[Mapping[Coding, int]] = {Coding.STATE: 7, Coding.DOUBLE_STATE: 6, Coding.STATUS: 7}
+_FLOAT32_LIMIT: Final = 1e39
+"""Above every single precision number, below most double precision ones."""
 _LOOK_AHEAD: Final = 1_024
 """Events looked at for one common time: more than a fragment holds."""
 MAX_DELAY_MS: Final = 0xFFFF
@@ -69,7 +71,8 @@ def wire_flags(row: ObjectRow, values: Values, flags: Octets) -> Octets:
     be sent instead.
     """
     unknown = np.isnan(values)
-    outside = _outside(row, values)
+    with np.errstate(invalid="ignore", over="ignore"):
+        outside = _outside(row, values)
     if not (unknown.any() or outside.any()):
         return flags
     marked = np.where(outside, _MARK_OUTSIDE[_family(row)](flags), flags)
@@ -80,7 +83,7 @@ def wire_flags(row: ObjectRow, values: Values, flags: Octets) -> Octets:
 def _outside(row: ObjectRow, values: Values) -> NDArray[np.bool_]:
     if row.coding is Coding.FLOAT:
         # Just above the largest single lies what still rounds to it: that is no overflow.
-        return np.isinf(values) if row.high > 1e100 else np.isinf(_to_single(values))
+        return np.isinf(values if row.high > _FLOAT32_LIMIT else values.astype(np.float32))
     if _two_states(row):
         return np.isinf(values)
     rounded = np.rint(values)
@@ -90,11 +93,6 @@ def _outside(row: ObjectRow, values: Values) -> NDArray[np.bool_]:
 
 def _two_states(row: ObjectRow) -> bool:
     return row.family in (Family.BINARY, Family.OUTPUT) or row.coding is Coding.STATUS
-
-
-def _to_single(values: Values) -> NDArray[np.float32]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return values.astype(np.float32)
 
 
 def _family(row: ObjectRow) -> Family:
@@ -127,7 +125,8 @@ def encode(row: ObjectRow, values: Values, flags: Octets, times_ms: Times | None
     brings them together.
     """
     out = np.zeros(len(values), row.dtype)
-    _WRITERS[row.coding](row, out, values, flags)
+    with np.errstate(invalid="ignore"):
+        _WRITERS[row.coding](row, out, values, flags)
     if row.relative_time and times_ms is not None:
         out["delay"] = np.clip(times_ms - base_ms, 0, MAX_DELAY_MS)
     elif row.has_time and times_ms is not None:
@@ -212,7 +211,9 @@ def values(row: ObjectRow, records: Records) -> Values:
         return (records[field] >> _STATE_SHIFT[row.coding]).astype(np.float64)
     if "value" not in (row.dtype.names or ()):
         raise ValueError(f"{row.label} carries no value")
-    return records["value"].astype(np.float64)
+    # A signalling NaN is a NaN like any other, not a warning.
+    with np.errstate(invalid="ignore"):
+        return records["value"].astype(np.float64)
 
 
 def flags(row: ObjectRow, records: Records) -> Octets:
