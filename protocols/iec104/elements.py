@@ -300,7 +300,9 @@ def values(row: TypeRow, elements: Elements, low: Values, high: Values) -> Value
     """
     if row.element.decode is None:
         raise Iec104Error(f"{row.name} carries no value")
-    return row.element.decode(elements, low, high)
+    # A signalling NaN from a peer is a NaN like any other, not a warning on our side.
+    with np.errstate(invalid="ignore"):
+        return row.element.decode(elements, low, high)
 
 
 def quality_bits(row: TypeRow, elements: Elements) -> NDArray[np.uint8]:

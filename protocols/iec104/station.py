@@ -5,6 +5,7 @@ A station outlives connections: events wait here for whichever link is started (
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -103,7 +104,8 @@ class Station:
         # snapshots) is numbered with the last record it had, which may be an old one.
         self._confirmed_seq = 0
         for binding, loaded in self.parameters.loaded.items():
-            self.parameters.keep(binding, loaded, self.present(binding))
+            if not self._reported[binding]:
+                self.parameters.keep(binding, loaded, self.present(binding))
         rows = self.plan.bindings.row
         heard = (self.table.quality[rows] & _NEVER) == 0
         monitored = self.bindings.monitored
@@ -216,7 +218,9 @@ class Station:
         values, qualities = self.table.value[rows], self.table.quality[rows]
         self.counters.act(freeze, index, values, qualities)
         if freeze in (Freeze.RESET, Freeze.FREEZE_AND_RESET):
-            self._deadband.reset(index, self.counters.live(index, values), qualities)
+            readings = self.counters.live(index, values)
+            self._deadband.reset(index, readings, qualities)
+            self.queue.report(index, readings, qualities)
         self.altered = True
 
     def load_parameter(self, binding: int, kind: ParameterKind, value: float, active: bool) -> None:
@@ -225,8 +229,10 @@ class Station:
         self._parameter_changed(binding)
 
     def keep_parameter(self, binding: int, loaded: Loaded) -> None:
-        """A parameter that the master had loaded before this process began."""
-        self.parameters.keep(binding, loaded, self.present(binding))
+        """A parameter that the master had loaded before this process began. Before the first change."""
+        before = self.queue.reported
+        last = before.values[before.index == binding]
+        self.parameters.keep(binding, loaded, float(last[-1]) if len(last) else math.nan)
         self._parameter_changed(binding)
 
     def activate_parameters(self, bindings: list[int], active: bool) -> bool:

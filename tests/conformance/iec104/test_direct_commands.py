@@ -105,6 +105,7 @@ def test_the_map_says_what_no_qualifier_stands_for() -> None:
         (asdu(46, 6, 1, 6002, "03"), Reason.OUT_OF_RANGE),  # state 3
         (asdu(47, 6, 1, 6003, "00"), Reason.OUT_OF_RANGE),
         (asdu(50, 6, 1, 7003, "0000c07f00"), Reason.OUT_OF_RANGE),  # NaN
+        (asdu(50, 6, 1, 7003, "0100a07f00"), Reason.OUT_OF_RANGE),  # a signalling NaN
         (asdu(50, 6, 1, 7003, "0000807f00"), Reason.OUT_OF_RANGE),  # infinity
         (asdu(50, 6, 1, 7003, "0000c04201"), Reason.OUT_OF_RANGE),  # QL 1
         (asdu(50, 6, 1, 7005, "0000c04200"), Reason.NOT_SELECTED),  # this point wants a select

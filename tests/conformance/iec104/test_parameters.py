@@ -130,6 +130,10 @@ def test_a_threshold_that_is_none_is_confirmed_negative(value: float) -> None:
     assert load(Conversation().started(), value, THRESHOLD) == "-7"
 
 
+def test_a_signalling_nan_is_no_parameter_either() -> None:
+    assert causes(Conversation().started().asks(asdu(112, 6, 1, 4001, "0100a07f01"))) == "-7"
+
+
 @pytest.mark.parametrize("qpa", [0, 4, 255])
 def test_another_qualifier_of_activation_is_confirmed_negative(qpa: int) -> None:
     assert activate(Conversation().started(), qpa, 4001) == "-7"
