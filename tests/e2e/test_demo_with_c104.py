@@ -44,7 +44,7 @@ def test_a_master_gets_everything_then_events_and_its_set_point_moves_the_plant(
     wait_until(lambda: demo.point("poi/power")["quality"] == "good", "the meter to be read")
     with C104Master(demo.port) as master:
         wait_until(master.is_open, "the link")
-        assert master.order("interrogate")
+        master.order("interrogate")  # c104 misses an answer that comes at once: the frames count, not its word
         wait_until(lambda: answered(master).keys() >= bound_ioas(demo), "the complete interrogation")
         assert answered(master).keys() == bound_ioas(demo)
         # The last octet of every object is its quality (the only one for status points): nothing but the state bits.
@@ -61,7 +61,7 @@ def test_a_master_gets_everything_then_events_and_its_set_point_moves_the_plant(
         assert all(time_ns / 1e9 > now_s for time_ns in times)
 
         before = len(master.frames)
-        assert master.order(f"setpoint {SETPOINT} -400")
+        master.order(f"setpoint {SETPOINT} -400")
         reached = wait_until(
             lambda: [
                 thing
@@ -93,7 +93,7 @@ def test_a_set_point_beyond_the_range_is_refused_and_the_plant_does_not_move(dem
     with C104Master(demo.port) as master:
         wait_until(master.is_open, "the link")
         before = demo.point("bess1/pcs/power_setpoint")["value"]
-        assert not master.order(f"setpoint {SETPOINT} 1500")
+        master.order(f"setpoint {SETPOINT} 1500")
         refused = wait_until(lambda: [frame for frame in master.frames if frame["type"] == 50], "the answer")
         assert [(frame["cot"], frame["negative"]) for frame in refused] == [(ACT_CON, True)]
         assert demo.point("bess1/pcs/power_setpoint")["value"] == before
