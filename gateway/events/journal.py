@@ -12,14 +12,12 @@ commit is offered again then, and nothing else.
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +26,7 @@ from numpy.typing import NDArray
 
 from gateway.contracts.log import Log
 from gateway.events.baseline import Index, Reported
+from gateway.events.opening import lock, move_aside, opened, renumbered
 from gateway.events.queue import EventQueue
 from gateway.events.record import EVENT, Events
 from gateway.events.spans import Spans
@@ -45,7 +44,6 @@ CHECKPOINT_EVENTS: Final = 65_536
 """The baseline is written, and what is no longer needed removed, after so long or so many events."""
 RETRY_S: Final = 1.0
 SLOW_S: Final = 2.0
-_LOCK_WAIT_S: Final = 5.0
 _NOT_NUMBERED: Final = -1
 
 
@@ -86,11 +84,11 @@ class EventJournal(EventQueue):
         aside with a line in the log. Raises `OSError` when the place cannot be used.
         """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock_file = _lock(path.with_suffix(".lock"))
+        lock_file = lock(path.with_suffix(".lock"))
         try:
-            store, contents = _opened(path, log)
+            store, contents = opened(path, log)
             if contents.digest != digest(names):
-                contents = _renumbered(store, contents, names, log.bind(journal=str(path)))
+                contents = renumbered(store, contents, names, log.bind(journal=str(path)))
             journal = cls(store, contents, path, capacity, log.bind(journal=str(path)))
             journal._lock_file, journal._names = lock_file, names
             store.write(Commit(cursor=journal._cursor()))
@@ -332,89 +330,10 @@ class EventJournal(EventQueue):
             self._unwritten, self._unwritten_events = [], 0
         try:
             self._store.close()
-            _move_aside(self.path, self._log, "damaged while in use")
+            move_aside(self.path, self._log, "damaged while in use")
             self._store = JournalStore(self.path)
             self._store.rewrite(self._names, work)
         except (OSError, DamagedJournal) as error:
             self._log.error("journal cannot be replaced", cause=str(error))
             with self._wake:
                 self._unwritten = [*work.chunks, *self._unwritten]
-
-
-def _lock(path: Path) -> int:
-    """A handle that holds the journal for this process. Raises `OSError` when another one keeps it."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    end = time.monotonic() + _LOCK_WAIT_S
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return handle
-        except BlockingIOError:
-            if time.monotonic() > end:
-                os.close(handle)
-                raise OSError(f"{path.with_suffix('.db')} is in use by another process") from None
-            time.sleep(0.02)
-
-
-def _opened(path: Path, log: Log) -> tuple[JournalStore, Contents]:
-    """The store and what it holds; a fresh one in place of one that is damaged."""
-    try:
-        return _loaded(path)
-    except DamagedJournal as damage:
-        _move_aside(path, log, str(damage))
-        try:
-            return _loaded(path)
-        except DamagedJournal as again:
-            raise OSError(f"{path} cannot be made: {again}") from None
-
-
-def _loaded(path: Path) -> tuple[JournalStore, Contents]:
-    store = JournalStore(path)
-    try:
-        return store, store.load()
-    except BaseException:
-        store.close()
-        raise
-
-
-def _move_aside(path: Path, log: Log, cause: str) -> None:
-    """Rename the file and its companions so that nothing of them is lost, and say so."""
-    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
-    number = 1
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
-    for suffix in ("", "-wal", "-shm"):
-        companion = path.with_name(path.name + suffix)
-        if companion.exists():
-            companion.rename(aside.with_name(aside.name + suffix))
-    log.error(
-        "journal is damaged: moved aside, a new one is begun", journal=str(path), moved_to=aside.name, cause=cause
-    )
-
-
-def _renumbered(store: JournalStore, contents: Contents, names: Sequence[BindingName], log: Log) -> Contents:
-    """What the journal holds for another set of bindings, found again by name; written at once."""
-    now_at = {name: number for number, name in enumerate(names)}
-    places = np.array([now_at.get(name, -1) for name in store.names()], np.int64)
-    events = contents.events.copy()
-    if len(events):
-        moved = places[events["binding"]]
-        events["binding"] = np.maximum(moved, 0)
-        events = events[moved >= 0]
-    removed = len(contents.events) - len(events)
-    first = contents.cursor.next_number
-    cursor = replace(
-        contents.cursor,
-        spans=((first, len(events)),) if len(events) else (),
-        next_number=first + len(events),
-        in_flight=min(contents.cursor.in_flight, len(events)),
-    )
-    baseline = contents.baseline.moved(places, len(names))
-    store.rewrite(names, Commit(cursor=cursor, chunks=[(first, events)] if len(events) else [], baseline=baseline))
-    if contents.size:
-        gone = int((places < 0).sum())
-        tell = log.warning if removed else log.info
-        tell("the master's map has changed", events_kept=len(events), events_removed=removed, bindings_removed=gone)
-    return replace(contents, cursor=cursor, events=events, baseline=baseline)

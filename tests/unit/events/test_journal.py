@@ -192,7 +192,7 @@ def test_a_place_that_cannot_be_used_is_an_error(bench: Bench) -> None:
 
 def test_two_processes_never_share_a_journal(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.open()
-    monkeypatch.setattr("gateway.events.journal._LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr("gateway.events.opening.LOCK_WAIT_S", 0.1)
     with pytest.raises(OSError, match="in use by another process"):
         bench.open()
 
