@@ -1,4 +1,4 @@
-"""c104, an independent master in a process of its own: every type of ours that it knows, groups, counters with freeze."""
+"""c104, an independent master in its own process: every type of ours that it knows, groups, counters with freeze."""
 
 from __future__ import annotations
 
@@ -88,8 +88,10 @@ def asked(ask):
 
 tell(step="groups", done=[asked(lambda: connection.interrogation(
     common_address=1, qualifier=getattr(c104.Qoi, f"GROUP_{n}"))) for n in (1, 2, 16)])
-freezes = [c104.Frz.FREEZE_WITHOUT_RESET, c104.Frz.READ, c104.Frz.FREEZE_WITH_RESET, c104.Frz.COUNTER_RESET, c104.Frz.READ]
-tell(step="counters", done=[asked(lambda: connection.counter_interrogation(common_address=1, freeze=freeze)) for freeze in freezes],
+frz = c104.Frz
+freezes = [frz.FREEZE_WITHOUT_RESET, frz.READ, frz.FREEZE_WITH_RESET, frz.COUNTER_RESET, frz.READ]
+tell(step="counters", done=[asked(lambda: connection.counter_interrogation(common_address=1, freeze=each))
+                            for each in freezes],
      reading=number(points["M_IT_NA_1"].value))
 done = {}
 for mode in (c104.CommandMode.DIRECT, c104.CommandMode.SELECT_AND_EXECUTE):
