@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import stat
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -31,6 +32,7 @@ _THREAD_WAIT_S: Final = 0.1
 _SEND_TIMEOUT_S: Final = 0.02
 _SLOW_SEND_TIMEOUT_S: Final = 0.5
 _CLOCK_TRUST_S: Final = 2.0
+_RECEIVE_BUFFER: Final = 4 * 1024 * 1024
 _DIRECT: Final = frozenset({"socketcan", "udp_multicast", "virtual"})
 """Interfaces that take a frame at once."""
 
@@ -99,9 +101,19 @@ def open_bus(access: Access) -> can.BusABC:
     if access.filters:
         wanted["can_filters"] = [{"can_id": i, "can_mask": m, "extended": e} for i, m, e in access.filters]
     try:
-        return can.Bus(ignore_config=True, **wanted, **access.options)
+        bus = can.Bus(ignore_config=True, **wanted, **access.options)
     except _OPEN_ERRORS as error:
         raise BusDown(f"{access} cannot be opened: {_words(error)}") from None
+    _make_room(bus)
+    return bus
+
+
+def _make_room(bus: can.BusABC) -> None:
+    """Let the kernel keep more frames while the loop is busy, where the bus is a socket."""
+    descriptor = _descriptor(bus)
+    if descriptor >= 0 and stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        with socket.socket(fileno=os.dup(descriptor)) as same, contextlib.suppress(OSError):
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
 
 
 def message_of(key: int, data: bytes, fd: bool = False) -> can.Message:

@@ -194,7 +194,8 @@ class Decoder:
         for size in has.floats:
             some = b.floating[which] == size
             narrow, real = _FLOATS[size]
-            values[some] = raw[some].astype(narrow).view(real).astype(np.float64)
+            with np.errstate(invalid="ignore"):  # of a signalling NaN
+                values[some] = raw[some].astype(narrow).view(real).astype(np.float64)
         values = values * b.scale[which] + b.offset[which]
         if has.row_scale:
             values = values * b.row_scale[which] + b.row_offset[which]
