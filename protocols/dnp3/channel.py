@@ -22,6 +22,8 @@ STALL_S: Final = 30.0
 """How long a peer may take nothing before its connection ends."""
 IDLE_S: Final = 60.0
 """How long a connection may say nothing that is for us before it ends."""
+PIECE: Final = 1_024
+"""Octets of one connection that are acted on before others have their turn."""
 GARBAGE: Final = 4_096
 """Octets without a frame among them after which a TCP peer is taken for something that is not DNP3."""
 
@@ -165,6 +167,7 @@ class TcpChannel(Channel, asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._paused = False
+        self._backlog = bytearray()
         self._cause = ""
         self.closed: asyncio.Future[None] = self._loop.create_future()
 
@@ -182,8 +185,26 @@ class TcpChannel(Channel, asyncio.Protocol):
         self.open(candidates)
 
     def data_received(self, data: bytes) -> None:
-        """Octets of the peer."""
-        self.received(data)
+        """Octets of the peer: what is more than a piece is taken piece by piece, turn by turn with the others."""
+        self._backlog += data
+        self._drain()
+
+    def _drain(self) -> None:
+        """Take the next piece, unless the peer does not read our answers."""
+        transport = self._transport
+        if self._paused or transport is None or transport.is_closing():
+            return
+        piece = bytes(self._backlog[:PIECE])
+        del self._backlog[:PIECE]
+        if piece:
+            self.received(piece)
+        if transport.is_closing():
+            self._backlog.clear()
+        elif self._backlog:
+            transport.pause_reading()
+            self._loop.call_soon(self._drain)
+        elif not self._paused:
+            transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone, for whatever reason."""
@@ -207,8 +228,7 @@ class TcpChannel(Channel, asyncio.Protocol):
     def resume_writing(self) -> None:
         """The peer reads again."""
         self._paused = False
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._drain()
 
     def drop(self, cause: str) -> None:
         if self._transport is None or self._transport.is_closing():

@@ -35,7 +35,7 @@ class Housekeeping:
         self._port = port
         self._log = log
         self._stores: dict[str, EventStore] = {}
-        self._told: dict[str, _Told] = {}
+        self._told = {master.name: _Told() for master in plan.masters}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._confirm_timer: asyncio.TimerHandle | None = None
         self._publish_timer: asyncio.TimerHandle | None = None
@@ -43,8 +43,8 @@ class Housekeeping:
     def start(self, loop: asyncio.AbstractEventLoop, stores: dict[str, EventStore]) -> None:
         """Timers run on this loop from now on; nobody is online yet."""
         self._loop, self._stores = loop, stores
-        self._told = {name: _Told(overflowing=store.overflowing) for name, store in stores.items()}
-        for name in stores:
+        for name, store in stores.items():
+            self._told[name].overflowing = store.overflowing
             self.online(name, False)
         self.due()
 
@@ -66,6 +66,10 @@ class Housekeeping:
         if self._publish_timer is None:
             self._publish_timer = self._loop.call_later(PUBLISH_EVERY_S, self._publish)
 
+    def resume(self, master: str, seq: int) -> None:
+        """The core holds this already."""
+        self._told[master].seq = seq
+
     def online(self, master: str, online: bool) -> None:
         """The master began to speak on a connection, or lost it: told at once."""
         rows = self._rows(master)
@@ -74,8 +78,8 @@ class Housekeeping:
 
     def overflowed(self, master: str) -> None:
         """Events were dropped: one line when it begins."""
-        told = self._told.get(master)
-        if told is not None and not told.overflowing:
+        told = self._told[master]
+        if not told.overflowing:
             told.overflowing = True
             self._log.warning("events lost: buffer full, oldest dropped", master=master)
 

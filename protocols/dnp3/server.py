@@ -44,6 +44,7 @@ class Dnp3Server:
         for name, seq in confirmed.items():
             if name in self.associations:
                 self.associations[name].outstation.store.resume(seq)
+                self.housekeeping.resume(name, seq)
 
     def changes(self, batch: Changes, seq: int) -> None:
         """Make events for every master, and send unsolicited responses that are due."""
@@ -113,8 +114,9 @@ class Dnp3Server:
 
     @property
     def malformed(self) -> int:
-        """What came on the open connections and was of no use."""
-        return sum(channel.malformed for channel in self.channels)
+        """What came on the open connections and was of no use, and fragments that were none since start."""
+        fragments = sum(association.outstation.malformed for association in self.associations.values())
+        return fragments + sum(channel.malformed for channel in self.channels)
 
     def admit(self, channel: TcpChannel, dialled: Association | None) -> list[Association]:
         """Masters that may speak on a new connection; empty for a stranger or one too many."""
