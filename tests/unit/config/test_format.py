@@ -15,6 +15,8 @@ from gateway.contracts.settings import DeviceRow, DeviceSettings, MasterRow, Mas
 from gateway.plainwords import known_keys
 from gateway.points.expression import FUNCTIONS
 from gateway.sitemodel import CalculatedSettings, ControlSettings, LogSettings, SiteSettings
+from protocols.can.settings import SETTINGS as CAN
+from protocols.can.settings import TransmitSettings
 from protocols.iec104.settings import SETTINGS as IEC104
 from protocols.modbus.settings import SETTINGS as MODBUS
 
@@ -26,6 +28,8 @@ DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
     "Site": (SiteSettings, None),
     "Device": (DeviceSettings, None),
     "Device with `driver: modbus`": (MODBUS.device_model, DeviceSettings),
+    "Device with `driver: can`": (CAN.device_model, DeviceSettings),
+    "Transmitted CAN message": (TransmitSettings, None),
     "Calculated point": (CalculatedSettings, None),
     "Server": (ServerSettings, None),
     "Master": (MasterSettings, None),
@@ -35,6 +39,7 @@ DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
     "Log": (LogSettings, None),
     "Columns of every device map": (DeviceRow, None),
     "Further columns with `driver: modbus`": (MODBUS.row_model, DeviceRow),
+    "Further columns with `driver: can`": (CAN.row_model, DeviceRow),
     "Columns of every master map": (MasterRow, None),
     "Further columns with `protocol: iec104`": (IEC104.row_model, MasterRow),
 }
@@ -78,6 +83,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.skip("the example site is not beside this checkout")
     monkeypatch.setenv("INFLUX_TOKEN", "swordfish")
     shutil.copytree(EXAMPLE, tmp_path / "site")
+    (tmp_path / "data").symlink_to(EXAMPLE.parent / "data")  # the DBC that it names
     return tmp_path / "site" / "site.yaml"
 
 
@@ -92,13 +98,13 @@ def test_the_example_site_is_told_what_this_version_lacks(example: Path) -> None
 
 def test_the_example_site_without_what_is_missing_loads(example: Path) -> None:
     text = example.read_text()
-    for name in ("bms1", "pmu1", "rldc", "plant-ua"):
+    for name in ("pmu1", "rldc", "plant-ua"):
         text = re.sub(rf"  - name: {name}\n(?:    .*\n|\n(?=  ))*", "", text)
     text = re.sub(r"calculated:.*?(?=servers:)", "", text, flags=re.DOTALL)
     text = re.sub(r"  interlocks:.*?(?=history:)", "\n", text, flags=re.DOTALL)
     example.write_text(text)
     plan = load_site(example)
-    assert [len(plan.device_rows[name]) for name in ("pcs1", "meter")] == [14, 3]
+    assert [len(plan.device_rows[name]) for name in ("pcs1", "meter", "bms1")] == [14, 3, 7]
     assert plan.servers[0].bindings == {"sldc-main": 8}
     assert sorted(plan.catalogue.names[row] for row in plan.rights["sldc", "sldc-main"]) == [
         "bess1/pcs/power_setpoint",
