@@ -53,6 +53,7 @@ class Unresolved(LookupError):
     """The stream has no such channel. The text is for a person."""
 
 
+_LISTED: Final = 8
 _NUMBERED = re.compile(r"(PHASOR|ANALOG|DIGITAL)\[(\d+)\](?:\.(\w+))?", re.IGNORECASE)
 _PHASOR = re.compile(r"(.+)\.(mag|ang)", re.IGNORECASE)
 _WHOLE: Final = {"FREQ": Quantity.FREQUENCY, "DFREQ": Quantity.ROCOF, "STAT": Quantity.STATUS}
@@ -150,8 +151,8 @@ def find_pmu(found: Configuration, wanted: str) -> int:
 
 
 def _listed(found: Configuration) -> str:
-    shown = [f"{pmu.name} (id {pmu.id})" for pmu in found.pmus[:8]]
-    return ", ".join(shown) + (f" and {len(found.pmus) - 8} more" if len(found.pmus) > 8 else "")
+    shown = [f"{pmu.name} (id {pmu.id})" for pmu in found.pmus[:_LISTED]]
+    return ", ".join(shown) + (f" and {len(found.pmus) - _LISTED} more" if len(found.pmus) > _LISTED else "")
 
 
 def find_channel(channel: Channel, pmu: Pmu) -> tuple[int, int]:
@@ -164,7 +165,8 @@ def find_channel(channel: Channel, pmu: Pmu) -> tuple[int, int]:
     matches = [i for i, name in enumerate(names) if name == channel.name]
     if not matches:
         known = [name for name in names if name]
-        raise Unresolved(f"{pmu.name} has no {_WORDS[channel.quantity]} {channel.name}{nearest(channel.name, known)}")
+        hint = nearest(channel.name, known) or f"; it has: {', '.join(known[:_LISTED]) or 'none'}"
+        raise Unresolved(f"{pmu.name} has no {_WORDS[channel.quantity]} {channel.name}{hint}")
     if len(matches) > 1:
         raise Unresolved(
             f"{pmu.name} has {len(matches)} channels {channel.name}; bind one by its number, as PHASOR[1].mag"

@@ -299,7 +299,7 @@ class Decoder:
         """Points of whole, checked frames of `frame_size` octets, and STAT words as (frames, PMUs)."""
         octets = np.frombuffer(frames[0] if len(frames) == 1 else b"".join(frames), np.uint8)
         octets = octets.reshape(len(frames), self.frame_size)
-        stats: NDArray[np.uint16] = octets[:, self._stat_octets].view(WORD).astype(np.uint16)
+        stats: NDArray[np.uint16] = octets.take(self._stat_octets, axis=1).view(WORD).astype(np.uint16)
         with np.errstate(all="ignore"):  # NaN and infinity are dealt with below
             values = self._convert(self._gathered(octets))
         qualities = self._qualities(stats, octets[:, 10])
@@ -318,7 +318,7 @@ class Decoder:
     def _gathered(self, octets: NDArray[np.uint8]) -> Values:
         raw = np.empty((len(octets), self._slots))
         for gather in self._gathers:
-            part = octets[:, gather.octets].view(gather.wire).astype(np.float64)
+            part = octets.take(gather.octets, axis=1).view(gather.wire).astype(np.float64)
             if gather.wire is SHORT:
                 part[part == _ABSENT] = np.nan
             raw[:, gather.columns] = part

@@ -144,7 +144,7 @@ def time_ns(soc: int, fraction: int, time_base: int) -> int:
 def check(frame: bytes) -> bytes:
     """The same frame when SYNC, FRAMESIZE and CHK are right; raises `C37Error`."""
     size = _announced(frame)
-    if size != len(frame):
+    if not size or size != len(frame):
         raise C37Error(f"FRAMESIZE says {size} octets, {len(frame)} came")
     _check_sum(frame)
     return frame
