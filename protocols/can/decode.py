@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,14 @@ from protocols.can.plan import Batch, BusPlan, Frame, Message, key_words, width_
 MOST_UNKNOWN: Final = 256
 """Identifiers nobody knows that are counted one by one."""
 
+MOST_REMEMBERED: Final = 100_000
+"""Values in the shapes of batches that are remembered: some 16 MB."""
+
 _INVALID: Final = np.uint32(Quality.INVALID)
 _FLOATS: Final = {16: (np.uint16, np.float16), 32: (np.uint32, np.float32), 64: (np.uint64, np.float64)}
 _Words = NDArray[np.uint64]
+_Index = NDArray[np.intp]
+_Number = TypeVar("_Number", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +65,11 @@ class Decoder:
     """
 
     def __init__(self, plan: BusPlan) -> None:
-        self._plan, self._b = plan, plan.bindings
+        self._plan = plan
         self._entries: dict[int, list[_Entry]] = {}
         for index, message in enumerate(plan.messages):
             self._entries.setdefault(message.key, []).append(_Entry(index, message))
         self._width = width_of([message.length for message in plan.messages])
-        self._counts = np.diff(plan.starts)
         self._group = _groups(plan)
         self._last: Values = np.zeros(len(plan.bindings))
         self.counters = [Counter[str]() for _ in plan.devices]
@@ -74,7 +78,8 @@ class Decoder:
         self.heard: set[int] = set()
         self._findings: list[Finding] = []
         self._told: set[tuple[str, int]] = set()
-        self._has = _Has(plan)
+        self._gathers: dict[tuple[int, ...], _Gather] = {}
+        self._remembered = 0
         self._invalid = _invalid_matrix(plan)
 
     def findings(self) -> list[Finding]:
@@ -159,86 +164,136 @@ class Decoder:
             self._findings.append(Finding(-1, "identifier that no DBC of this bus knows", {"id": key_words(key)}))
 
     def _decode(self, variants: list[int], parts: list[bytes | bytearray], times: list[int]) -> Batch:
-        variant = np.array(variants, np.intp)
-        counts = self._counts[variant]
-        ends = np.cumsum(counts)
-        total = int(ends[-1])
-        jump = np.repeat(self._plan.starts[variant] - (ends - counts), counts)
-        which = self._plan.members_of[np.arange(total) + jump]
-        frame = np.repeat(np.arange(len(variants)), counts)
+        shape = tuple(variants)
+        gather = self._gathers.get(shape)
+        if gather is None:
+            gather = self._remember(shape)
         words = self._words(parts)
-        b = self._b
-        raw = _bits(words, frame, b.window[which], b.big[which], b.shift[which], b.mask[which])
-        values = self._scaled(raw, which)
-        qualities = np.zeros(total, np.uint32)
-        bad = self._bad(words, frame, raw, which, values)
+        raw = gather.raw(words)
+        values = gather.values(raw, self._plan.lut)
+        qualities = np.zeros(len(values), np.uint32)
+        bad = gather.bad(words, raw, values)
         if bad is not None:
             qualities[bad] = _INVALID
-            values[bad] = self._last[which[bad]]
-        self._last[which] = values
-        return b.row[which], values, qualities, np.array(times, np.int64)[frame]
+            values[bad] = self._last[gather.which[bad]]
+        self._last[gather.which] = values
+        return gather.rows, values, qualities, np.array(times, np.int64)[gather.frame]
+
+    def _remember(self, shape: tuple[int, ...]) -> _Gather:
+        gather = _Gather(self._plan, shape, self._invalid, self._width - 7)
+        self._remembered += len(gather.rows)
+        if self._remembered > MOST_REMEMBERED:
+            self._gathers.clear()
+            self._remembered = len(gather.rows)
+        self._gathers[shape] = gather
+        return gather
 
     def _words(self, parts: list[bytes | bytearray]) -> _Words:
-        """Eight bytes from each byte of each frame on, [frame, first byte], as little endian numbers."""
+        """Eight bytes from each byte of each frame on, frame after frame, as little endian numbers."""
         width = self._width
         data = b"".join([part if len(part) == width else part[:width].ljust(width, b"\0") for part in parts])
-        return np.ndarray((len(parts), width - 7), "<u8", data, strides=(width, 1))
+        return np.ndarray((len(parts), width - 7), "<u8", data, strides=(width, 1)).ravel()
 
-    def _scaled(self, raw: _Words, which: NDArray[np.intp]) -> Values:
-        b, has = self._b, self._has
-        sign = b.sign[which]
-        values = ((raw ^ sign) - sign).view(np.int64).astype(np.float64)
-        if has.unsigned64:
-            wide = b.unsigned64[which]
-            values[wide] = raw[wide].astype(np.float64)
-        for size in has.floats:
-            some = b.floating[which] == size
+
+class _Bits:
+    """Where the bits of some signals lie in the words of a batch."""
+
+    __slots__ = ("_all_big", "_at", "_big", "_mask", "_shift")
+
+    def __init__(self, at: _Index, big: NDArray[np.bool_], shift: _Words, mask: _Words) -> None:
+        self._at, self._shift, self._mask = at, shift, mask
+        self._all_big = bool(big.all())
+        self._big = np.flatnonzero(big)
+
+    def of(self, words: _Words) -> _Words:
+        taken = words.take(self._at)
+        if self._all_big:
+            taken.byteswap(inplace=True)
+        elif len(self._big):
+            taken[self._big] = taken.take(self._big).byteswap()
+        taken >>= self._shift
+        taken &= self._mask
+        return taken
+
+
+class _Gather:
+    """Batches of one shape (the same variants in the same order): everything about them that does not change.
+
+    A bus repeats itself, so that nearly every batch has a shape that was seen before.
+    """
+
+    __slots__ = (
+        *("_bits", "_flag_offset", "_flag_scale", "_flags", "_floats", "_guard_bits", "_guard_good", "_guarded"),
+        *("_invalid", "_invalid_at", "_lut_start", "_luts", "_offset", "_row_offset", "_row_scale", "_scale"),
+        *("_sign", "_wide", "frame", "rows", "which"),
+    )
+
+    def __init__(self, plan: BusPlan, variants: tuple[int, ...], invalid: _Words | None, stride: int) -> None:
+        b = plan.bindings
+        there = [plan.members_of[plan.starts[v] : plan.starts[v + 1]] for v in variants]
+        self.which: _Index = np.concatenate(there)
+        self.frame: _Index = np.repeat(np.arange(len(variants)), [len(each) for each in there])
+        which, at = self.which, self.frame * stride
+        self.rows = b.row[which]
+        self.rows.setflags(write=False)  # it is handed out again and again
+        self._bits = _Bits(at + b.window[which], b.big[which], b.shift[which], b.mask[which])
+        self._sign = _unless(b.sign[which], 0)
+        self._scale, self._offset = _unless(b.scale[which], 1.0), _unless(b.offset[which], 0.0)
+        self._row_scale, self._row_offset = _unless(b.row_scale[which], 1.0), _unless(b.row_offset[which], 0.0)
+        self._wide = np.flatnonzero(b.unsigned64[which])
+        floating = b.floating[which]
+        self._floats = [(np.flatnonzero(floating == size), size) for size in _FLOATS if (floating == size).any()]
+        self._flags = np.flatnonzero(b.flag[which])
+        self._flag_scale, self._flag_offset = b.row_scale[which][self._flags], b.row_offset[which][self._flags]
+        self._luts = np.flatnonzero(b.lut_start[which] >= 0)
+        self._lut_start = b.lut_start[which][self._luts]
+        self._guarded = np.flatnonzero(b.guard_window[which] >= 0)
+        on = which[self._guarded]
+        guard_at = at[self._guarded] + b.guard_window[on]
+        self._guard_bits = _Bits(guard_at, b.guard_big[on], b.guard_shift[on], b.guard_mask[on])
+        self._guard_good = b.guard_good[on]
+        self._invalid_at = np.flatnonzero(np.isin(which, list(plan.invalid)))
+        self._invalid = None if invalid is None else invalid[which[self._invalid_at]]
+
+    def raw(self, words: _Words) -> _Words:
+        return self._bits.of(words)
+
+    def values(self, raw: _Words, lut: Values) -> Values:
+        """Engineering values of raw bits."""
+        integers = raw if self._sign is None else (raw ^ self._sign) - self._sign
+        values = integers.view(np.int64).astype(np.float64)
+        if len(self._wide):
+            values[self._wide] = raw[self._wide].astype(np.float64)
+        for at, size in self._floats:
             narrow, real = _FLOATS[size]
             with np.errstate(invalid="ignore"):  # of a signalling NaN
-                values[some] = raw[some].astype(narrow).view(real).astype(np.float64)
-        values = values * b.scale[which] + b.offset[which]
-        if has.row_scale:
-            values = values * b.row_scale[which] + b.row_offset[which]
-        if has.flags:
-            values = np.where(b.flag[which], b.row_offset[which] + b.row_scale[which] * (raw != 0), values)
-        if has.luts:
-            start = b.lut_start[which]
-            some = start >= 0
-            values[some] = self._plan.lut[start[some] + raw[some].astype(np.intp)]
+                values[at] = raw[at].astype(narrow).view(real).astype(np.float64)
+        for scale, offset in ((self._scale, self._offset), (self._row_scale, self._row_offset)):
+            if scale is not None:
+                values *= scale
+            if offset is not None:
+                values += offset
+        if len(self._flags):
+            values[self._flags] = (raw.take(self._flags) != 0) * self._flag_scale + self._flag_offset
+        if len(self._luts):
+            values[self._luts] = lut[self._lut_start + raw.take(self._luts).astype(np.intp)]
         return values
 
-    def _bad(
-        self, words: _Words, frame: NDArray[np.intp], raw: _Words, which: NDArray[np.intp], values: Values
-    ) -> NDArray[np.bool_] | None:
+    def bad(self, words: _Words, raw: _Words, values: Values) -> NDArray[np.bool_] | None:
         """Which of the values say themselves that they are none; None: all are sound."""
-        b, has = self._b, self._has
-        bad: NDArray[np.bool_] | None = None
-        if has.floats:
-            bad = ~np.isfinite(values)
-        if has.guards:
-            some = np.flatnonzero(b.guard_window[which] >= 0)
-            at = which[some]
-            told = _bits(words, frame[some], b.guard_window[at], b.guard_big[at], b.guard_shift[at], b.guard_mask[at])
-            bad = np.zeros(len(which), np.bool_) if bad is None else bad
-            bad[some] |= (told != 0) != b.guard_good[at]
-        if self._invalid is not None:
-            wrong = (self._invalid[which] == raw[:, None]).any(axis=1) & self._has.invalid[which]
-            bad = wrong if bad is None else bad | wrong
-        return bad if bad is not None and bad.any() else None
+        if not self._floats and not len(self._guarded) and not len(self._invalid_at):
+            return None
+        bad: NDArray[np.bool_] = ~np.isfinite(values)
+        if len(self._guarded):
+            bad[self._guarded] |= (self._guard_bits.of(words) != 0) != self._guard_good
+        if self._invalid is not None and len(self._invalid_at):
+            bad[self._invalid_at] |= (self._invalid == raw.take(self._invalid_at)[:, None]).any(axis=1)
+        return bad if bad.any() else None
 
 
-class _Has:
-    """What occurs at all in a plan, so that the rest is never computed."""
-
-    def __init__(self, plan: BusPlan) -> None:
-        b = plan.bindings
-        self.unsigned64 = bool(b.unsigned64.any())
-        self.floats = [size for size in _FLOATS if (b.floating == size).any()]
-        self.row_scale = bool(((b.row_scale != 1) | (b.row_offset != 0)).any())
-        self.flags = bool(b.flag.any())
-        self.luts = bool((b.lut_start >= 0).any())
-        self.guards = bool((b.guard_window >= 0).any())
-        self.invalid = np.isin(np.arange(len(b)), list(plan.invalid))
+def _unless(column: NDArray[_Number], neutral: float) -> NDArray[_Number] | None:
+    """The column, or None where it would change nothing."""
+    return column if (column != neutral).any() else None
 
 
 def _groups(plan: BusPlan) -> list[int]:
@@ -260,16 +315,3 @@ def _invalid_matrix(plan: BusPlan) -> _Words | None:
     for binding, raws in plan.invalid.items():
         out[binding] = (raws * widest)[:widest]
     return out
-
-
-def _bits(
-    words: _Words,
-    frame: NDArray[np.intp],
-    window: NDArray[np.intp],
-    big: NDArray[np.bool_],
-    shift: _Words,
-    mask: _Words,
-) -> _Words:
-    """Raw bits of one signal per element."""
-    taken = words[frame, window]
-    return (np.where(big, taken.byteswap(), taken) >> shift) & mask
