@@ -59,6 +59,11 @@ async def change_of(master: Raw104, ioa: int) -> Frame:
 SELECT, EXECUTE = asdu(50, 6, 1, SETPOINT, "0000c84280"), asdu(50, 6, 1, SETPOINT, "0000c84200")
 
 
+def story_of(demo: DemoSite, name: str) -> list[tuple[str, str]]:
+    """What the audit says of one point: actions and steps."""
+    return [(action, step) for point, action, step in audit(demo) if point == name]
+
+
 def test_selects_go_to_the_broker_and_effects_come_back_as_return_information(tmp_path: Path) -> None:
     with site_with_a_local_switch(tmp_path) as demo:
         demo.start_simulator()
@@ -85,8 +90,7 @@ def test_selects_go_to_the_broker_and_effects_come_back_as_return_information(tm
                 await master.close()
 
         asyncio.run(talk())
-        setpoint = [(action, step) for point, action, step in audit(demo) if point == "bess1/pcs/power_setpoint"]
-        assert setpoint == [
+        expected = [
             ("select", "select"),
             ("execute", "accepted"),
             ("execute", "completed ok"),
@@ -94,4 +98,7 @@ def test_selects_go_to_the_broker_and_effects_come_back_as_return_information(tm
             ("select", "refused local control selected"),
             ("execute", "refused not selected"),
         ]
+        # The audit is written beside the core's loop, a moment after the answer.
+        wait_until(lambda: len(story_of(demo, "bess1/pcs/power_setpoint")) >= len(expected), "the audit to be written")
+        assert story_of(demo, "bess1/pcs/power_setpoint") == expected
         print(demo.log_path.read_text())
