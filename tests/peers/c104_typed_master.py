@@ -34,7 +34,7 @@ def say(**facts: object) -> None:
         sys.stdout.flush()
 
 
-def number(value: object) -> object:
+def number(value: Any) -> object:
     """c104's value classes as plain numbers."""
     if isinstance(value, bool):
         return value
@@ -47,13 +47,13 @@ def number(value: object) -> object:
     return int(value)
 
 
-def flags(quality: object) -> list[str]:
+def flags(quality: Any) -> list[str]:
     """Names of the flags that c104 sees."""
     kind, names = type(quality), COUNTER_NAMES if isinstance(quality, c104.BinaryCounterQuality) else NAMES
     return [name for name in names if (quality & getattr(kind, name)).is_any()]
 
 
-def reading(info: c104.Information) -> dict[str, object]:
+def reading(info: Any) -> dict[str, object]:
     """Value, quality, time and what else an information says of itself."""
     time_ = info.recorded_at
     facts: dict[str, object] = {
@@ -105,7 +105,7 @@ def on_initialised(client: c104.Client, station: c104.Station, cause: c104.Coi) 
     say(say="initialised", ca=station.common_address, cause=cause.name)
 
 
-MAKE: dict[str, Callable[..., object]] = {
+MAKE: dict[str, Callable[..., Any]] = {
     "C_SC": lambda value, qualifier, at: c104.SingleCmd(bool(value), getattr(c104.Qoc, qualifier), at),
     "C_DC": lambda value, qualifier, at: c104.DoubleCmd(c104.Double(value), getattr(c104.Qoc, qualifier), at),
     "C_RC": lambda value, qualifier, at: c104.StepCmd(c104.Step(value), getattr(c104.Qoc, qualifier), at),
@@ -128,7 +128,7 @@ def command(point: c104.Point, order: dict[str, Any]) -> bool:
 
 
 def main() -> None:
-    client = c104.Client(tick_rate_ms=50, command_timeout_ms=1_000)
+    client: Any = c104.Client(tick_rate_ms=50, command_timeout_ms=1_000)
     connection = client.add_connection(ip="127.0.0.1", port=int(sys.argv[1]), init=c104.Init.NONE)
     connection.originator_address = ORIGINATOR
     client.on_station_initialized(callable=on_initialised)
@@ -148,7 +148,7 @@ def main() -> None:
         time.sleep(0.02)
     say(say="done", ok=True)
 
-    def perform(order: dict[str, Any]) -> bool:
+    def perform(order: dict[str, Any]) -> Any:
         ca = order["ca"]
         cause = getattr(c104.Cot, order.get("cause", "ACTIVATION"))
         match order["do"]:
