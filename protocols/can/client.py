@@ -97,15 +97,23 @@ def open_bus(access: Access) -> can.BusABC:
     if access.listen_only:
         wanted |= _LISTEN_ONLY.get(access.interface, {})
     if access.interface == "slcan":
-        wanted["timeout"] = 0.0
+        wanted["timeout"] = 0.0  # never wait for a character
     if access.filters:
         wanted["can_filters"] = [{"can_id": i, "can_mask": m, "extended": e} for i, m, e in access.filters]
     try:
-        bus = can.Bus(ignore_config=True, **wanted, **access.options)
+        bus = _make(wanted | access.options)
     except _OPEN_ERRORS as error:
         raise BusDown(f"{access} cannot be opened: {_words(error)}") from None
     _make_room(bus)
     return bus
+
+
+def _make(wanted: dict[str, Any]) -> can.BusABC:
+    if wanted["interface"] != "slcan":
+        return can.Bus(ignore_config=True, **wanted)
+    from protocols.can.serial import BlockSlcanBus  # noqa: PLC0415 only where there is a serial line
+
+    return BlockSlcanBus(**{name: value for name, value in wanted.items() if name != "interface"})
 
 
 def _make_room(bus: can.BusABC) -> None:
@@ -183,8 +191,15 @@ class BusLine:
             if message is None:
                 break
             messages.append(message)
-        self._pause(0.0 if len(messages) == MOST_FRAMES else self._gather_s)
+        if len(messages) == MOST_FRAMES:
+            self._loop.call_soon(self._again)  # more may wait on this side of the descriptor
+        else:
+            self._pause(self._gather_s)
         self._deliver(messages, taken)
+
+    def _again(self) -> None:
+        if self.open:
+            self._readable()
 
     def _pause(self, seconds: float) -> None:
         """Leave a busy bus alone so that the next batch is worth while."""
