@@ -148,7 +148,11 @@ def _addresses(local: str, peer: str) -> tuple[_Address, _Address]:
 
 
 def _plain(text: str) -> _Address:
-    address = ipaddress.ip_address(text.partition("%")[0])
+    """A serial line has no address: it is shown as one that nobody has."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return ipaddress.IPv4Address(0)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
 

@@ -5,4 +5,5 @@ from gateway.contracts import GridProtocol
 GRID = GridProtocol(
     settings="protocols.dnp3.settings:SETTINGS",
     server="protocols.dnp3.server:Dnp3Server",
+    describe="protocols.dnp3.describe:Describer",
 )

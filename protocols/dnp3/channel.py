@@ -8,9 +8,9 @@ from abc import ABC, abstractmethod
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from gateway.contracts import LinkName
 from protocols.dnp3.association import Association
 from protocols.dnp3.link import LinkFrame, LinkReader
+from protocols.dnp3.linktrace import LinkTrace
 from protocols.dnp3.session import Session
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Channel(ABC):
         self._reader = LinkReader()
         self._skipped = 0
         self._sessions: list[tuple[Association, Session]] = []
-        self._link: LinkName | None = None
+        self._trace: LinkTrace | None = None
 
     @abstractmethod
     def _write(self, data: bytes) -> None: ...
@@ -90,17 +90,17 @@ class Channel(ABC):
         """Masters that may speak here; each that speaks nowhere else is reached here from now on."""
         now = time.monotonic()
         self._sessions = [(association, Session(association.outstation, now)) for association in candidates]
-        self._link = LinkName(candidates[0].name, self.number, *self._ends())
-        self.server.port.trace.opened(self._link)
+        names = [association.name for association in candidates]
+        self._trace = LinkTrace(self.server.port.trace, names, self.number, *self._ends())
         for association, session in self._sessions:
             if not association.heard:
                 association.hold(self, session)
 
     def ended(self, outgoing: bool) -> None:
         """The transport is gone."""
-        if self._link is not None:
-            self.server.port.trace.closed(self._link, outgoing)
-            self._link = None
+        if self._trace is not None:
+            self._trace.closed(outgoing)
+            self._trace = None
         held = self.associations
         for association in held:
             association.release()
@@ -115,23 +115,31 @@ class Channel(ABC):
                 return True
         return False
 
-    def write(self, data: bytes, _master: str) -> None:
+    def write(self, data: bytes, master: str) -> None:
         """Frames of an association that holds this channel."""
-        if self._link is not None:
-            self.server.port.trace.record(self._link, True, data)
+        if self._trace is not None:
+            self._trace.sent(master, data)
         self._write(data)
 
     def received(self, data: bytes) -> None:
         """Octets of the peer, cut anywhere."""
-        if self._link is not None:
-            self.server.port.trace.record(self._link, False, data)
         frames = self._reader.feed(data)
+        if self._trace is not None:
+            self._trace.received(data, self._speakers(frames))
         for frame in frames:
             self._route(frame)
         if frames:
             self._skipped = self._reader.skipped
         elif self.stream and self._reader.skipped - self._skipped > GARBAGE:
             self.drop(f"{GARBAGE} octets without a DNP3 frame")
+
+    def _speakers(self, frames: list[LinkFrame]) -> list[str]:
+        """Masters that these frames come from."""
+        return [
+            association.name
+            for association, session in self._sessions
+            if any(session.link.accepts(frame) for frame in frames)
+        ]
 
     def _route(self, frame: LinkFrame) -> None:
         taken = False
