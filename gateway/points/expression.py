@@ -3,7 +3,8 @@
 Source text is Python-like: ``+ - * / // % **``, comparisons, ``and or not``, ``a if c else b``, numbers, the
 functions of `FUNCTIONS`, ``good(point)`` (1 when the point may be used, else 0) and point names as they are
 (``bess1/pcs/active_power``). A point name may hold ``- . / [ ]``, which are operators as well: where more than one
-reading is possible the longest known point name wins, and a space settles it (``a/b - 1``).
+reading is possible the longest known point name wins, and a space settles it (``a/b - 1``). ``bms/cell[*]`` is the
+array of all points ``bms/cell[0]``, ``bms/cell[1]``, ...; it stands in ``min max sum mean spread`` alone.
 
 Nothing else of Python is reachable: the text is cut into known tokens first, points are replaced by parameters,
 the tree is checked node by node, and the code runs without builtins.
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.contracts.places import nearest
+from gateway.points.functions import FUNCTIONS, OF_ARRAYS
 
 MAX_LENGTH: Final = 4000
 MAX_DEPTH: Final = 40
@@ -40,46 +42,18 @@ class ExpressionError(ValueError):
         self.unknown = unknown
 
 
-def _least(*values: float) -> float:
-    return math.nan if any(map(math.isnan, values)) else min(values)
-
-
-def _greatest(*values: float) -> float:
-    return math.nan if any(map(math.isnan, values)) else max(values)
-
-
-def _clamp(value: float, low: float, high: float) -> float:
-    if low > high:
-        raise ValueError("clamp with low above high")
-    return _least(_greatest(value, low), high)
-
-
-def _sum(*values: float) -> float:
-    return math.fsum(values)
-
-
-def _mean(*values: float) -> float:
-    return math.fsum(values) / len(values)
-
-
-FUNCTIONS: Final[Mapping[str, tuple[Callable[..., float], int, int]]] = {
-    "min": (_least, 2, 100),
-    "max": (_greatest, 2, 100),
-    "abs": (abs, 1, 1),
-    "sqrt": (math.sqrt, 1, 1),
-    "clamp": (_clamp, 3, 3),
-    "sum": (_sum, 1, 100),
-    "mean": (_mean, 1, 100),
-}
-"""Name -> (function, fewest arguments, most arguments)."""
-
 _POWER: Final = "pow"
-_NAMESPACE: Final = {"__builtins__": {}, _POWER: math.pow} | {name: spec[0] for name, spec in FUNCTIONS.items()}
+_NAMESPACE: Final = (
+    {"__builtins__": {}, _POWER: math.pow}
+    | {name: spec[0] for name, spec in FUNCTIONS.items()}
+    | {f"{name}_of": function for name, function in OF_ARRAYS.items()}
+)
 _WORDS: Final = frozenset({"and", "or", "not", "if", "else"})
 _CALLS: Final = frozenset({*FUNCTIONS, "good", "quality"})
 
 _NUMBER: Final = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _RUN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]/-]*")
+_ARRAY: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.\[\]/-]*)\[\*\]([A-Za-z0-9_.\[\]/-]*)")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR: Final = re.compile(r"\*\*|//|<=|>=|==|!=|[-+*/%<>(),]")
 _SPACE: Final = re.compile(r"\s+")
@@ -101,6 +75,8 @@ class _Text:
     positions: list[int]
     points: dict[str, str]
     """Point name -> parameter, in order of first appearance."""
+    arrays: dict[str, tuple[str, list[str]]]
+    """Array as written -> parameter, names of its points by index."""
 
     def position(self, node: ast.AST) -> int:
         return self.at(getattr(node, "col_offset", 0))
@@ -116,6 +92,7 @@ class _Tokens:
         self._source = source
         self._known = known
         self._points: dict[str, str] = {}
+        self._arrays: dict[str, tuple[str, list[str]]] = {}
 
     def text(self) -> _Text:
         python: list[str] = []
@@ -123,7 +100,7 @@ class _Tokens:
         for token, position in self._tokens():
             python.append(token)
             positions.extend([position + 1] * len(token))
-        return _Text("".join(python), positions, self._points)
+        return _Text("".join(python), positions, self._points, self._arrays)
 
     def _tokens(self) -> Iterator[tuple[str, int]]:
         at = 0
@@ -139,6 +116,8 @@ class _Tokens:
             return f" {match[0]} ", match.end()
         if match := _OPERATOR.match(self._source, at):
             return match[0], match.end()
+        if match := _ARRAY.match(self._source, at):
+            return self._array(match, at), match.end()
         if match := _RUN.match(self._source, at):
             return self._word(match[0], at)
         raise ExpressionError(f"{self._source[at]!r} has no meaning here", at + 1)
@@ -156,6 +135,18 @@ class _Tokens:
             parameter = self._points.setdefault(point, f"p{len(self._points)}")
             return f" {parameter} ", at + len(point)
         self._unknown(run, first, called, at)
+
+    def _array(self, match: re.Match[str], at: int) -> str:
+        text, head, tail = match[0], f"{match[1]}[", f"]{match[2]}"
+        if text not in self._arrays:
+            inner = slice(len(head), -len(tail))
+            found = [n for n in self._known if n.startswith(head) and n.endswith(tail) and n[inner].isdecimal()]
+            if not found:
+                raise ExpressionError(f"no points are called {head}0{tail}, {head}1{tail}, ...", at + 1, match[1])
+            for name in (names := sorted(found, key=lambda name: int(name[inner]))):
+                self._points.setdefault(name, f"p{len(self._points)}")
+            self._arrays[text] = f"a{len(self._arrays)}", names
+        return f" {self._arrays[text][0]} "
 
     def _longest_point(self, run: str) -> str:
         for end in range(len(run), 0, -1):
@@ -210,6 +201,8 @@ class _Checked(ast.NodeTransformer):
         return ast.copy_location(ast.Constant(value), node)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
+        if _is_array(node):
+            self._refuse(node, f"an array of points stands in {', '.join(OF_ARRAYS)} alone")
         self.plain.add(node.id)
         return node
 
@@ -239,6 +232,10 @@ class _Checked(ast.NodeTransformer):
             self._refuse(node, "quality() belongs to interlocks: here good(point) gives 1 or 0")
         if name not in FUNCTIONS:
             self._refuse(node, "an operator is missing before '('")
+        if name in OF_ARRAYS and any(map(_is_array, node.args)):
+            node.func.id = f"{name}_of"
+            node.args = [argument if _is_array(argument) else self.visit(argument) for argument in node.args]
+            return node
         _, fewest, most = FUNCTIONS[name]
         if not fewest <= len(node.args) <= most:
             wanted = f"{fewest}" if fewest == most else f"{fewest} to {most}"
@@ -247,11 +244,15 @@ class _Checked(ast.NodeTransformer):
         return node
 
     def _good(self, node: ast.Call) -> ast.AST:
-        if len(node.args) != 1 or not isinstance(node.args[0], ast.Name):
+        if len(node.args) != 1 or not isinstance(node.args[0], ast.Name) or _is_array(node.args[0]):
             self._refuse(node, "good takes the name of one point")
         parameter = node.args[0].id
         self.guarded.add(parameter)
         return ast.copy_location(ast.Name(f"g{parameter[1:]}", ast.Load()), node)
+
+
+def _is_array(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id.startswith("a")
 
 
 def _constant(node: ast.expr) -> float | None:
@@ -306,7 +307,7 @@ class Expression:
     Raises `ExpressionError`.
     """
 
-    __slots__ = ("_run", "_takes_good", "guarded", "inputs", "points", "source")
+    __slots__ = ("_arrays", "_run", "_single", "_takes_good", "guarded", "inputs", "points", "source")
 
     def __init__(self, source: str, rows: Mapping[str, int]) -> None:
         if len(source) > MAX_LENGTH:
@@ -316,13 +317,18 @@ class Expression:
         text = _Tokens(source, rows).text()
         checker = _Checked(text)
         tree = checker.visit(_parse(text))
-        parameters = list(text.points.values())
         self.source = source
         self.points: tuple[str, ...] = tuple(text.points)
         self.inputs: NDArray[np.uint32] = np.array([rows[name] for name in self.points], np.uint32)
+        parameters = list(text.points.values())
         self.guarded: NDArray[np.bool_] = np.array([name in checker.guarded for name in parameters], np.bool_)
         self._takes_good = bool(checker.guarded)
-        self._run = _function(tree, parameters, self._takes_good)
+        at = {name: i for i, name in enumerate(self.points)}
+        self._arrays = [np.array([at[name] for name in names], np.intp) for _, names in text.arrays.values()]
+        used = checker.plain | checker.guarded if self._arrays else set(parameters)
+        self._single = np.array([i for i, name in enumerate(parameters) if name in used], np.intp)
+        alone = [name for name in parameters if name in used]
+        self._run = _function(tree, alone, self._takes_good, [name for name, _ in text.arrays.values()])
 
     def evaluate(self, values: NDArray[np.float64], good: NDArray[np.bool_] | None = None) -> float:
         """The result for one set of input values.
@@ -330,12 +336,15 @@ class Expression:
         `values` and `good` have the shape of `inputs`; `good` (all True if left out) is what ``good(point)`` sees.
         NaN stands for division by zero, overflow, a root of a negative number and their like.
         """
+        arguments = values.tolist() if not self._arrays else values[self._single].tolist()
+        if self._takes_good:
+            arguments += [1.0] * len(arguments) if good is None else good[self._single].tolist()
         try:
-            if self._takes_good:
-                flags = [1.0] * len(values) if good is None else good.tolist()
-                result = float(self._run(*values.tolist(), *flags))
+            if not self._arrays:
+                result = float(self._run(*arguments))
             else:
-                result = float(self._run(*values.tolist()))
+                with np.errstate(all="ignore"):
+                    result = float(self._run(*arguments, *[values[array] for array in self._arrays]))
         except (ArithmeticError, ValueError):
             return math.nan
         return result if math.isfinite(result) else math.nan
@@ -348,8 +357,8 @@ class Expression:
         return f"Expression({self.source!r})"
 
 
-def _function(tree: ast.Expression, parameters: list[str], takes_good: bool) -> Callable[..., Any]:
-    names = parameters + [f"g{name[1:]}" for name in parameters] if takes_good else parameters
+def _function(tree: ast.Expression, alone: list[str], takes_good: bool, arrays: list[str]) -> Callable[..., Any]:
+    names = [*alone, *(f"g{name[1:]}" for name in alone if takes_good), *arrays]
     arguments = ast.arguments(
         posonlyargs=[], args=[ast.arg(name) for name in names], kwonlyargs=[], kw_defaults=[], defaults=[]
     )

@@ -70,3 +70,16 @@ def test_the_names_of_foxbms(tmp_path: Path) -> None:
     cells = next(message for message in plan.messages if message.name == "f_CellVoltages")
     assert cells.cycle_s == 5.4
     assert len(cells.variants) == 5, "18 cells, four in each frame"
+
+
+def test_calculated_points_over_arrays_of_cells(tmp_path: Path) -> None:
+    cells = "bess1/bms/cell_voltage[*]"
+    calculated = "".join(
+        f'  - {{point: bess1/cells/{name}, unit: V, expr: "{name}({cells})"}}\n'
+        for name in ("min", "max", "mean", "spread")
+    )
+    load(tmp_path, "gridgate_bms.csv", OWN, calculated=f"calculated:\n{calculated}")
+    plan = load_site(tmp_path / "site.yaml")
+    names = plan.catalogue.names
+    for point in plan.calculated:
+        assert [names[row] for row in point.expression.inputs] == [f"bess1/bms/cell_voltage[{n}]" for n in range(16)]

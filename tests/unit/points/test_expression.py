@@ -52,6 +52,58 @@ def test_an_expression_gives(source: str) -> None:
     assert type(result) is float
 
 
+CELLS = {f"bms/cell[{n}]": 20 - n for n in range(12)} | {"bms/cell[x]": 1, "bms/cell[1].t": 2, "bms/soc": 3}
+ARRAYS = {
+    "min(bms/cell[*])": 0.0,
+    "max(bms/cell[*])": 11.0,
+    "sum(bms/cell[*])": 66.0,
+    "mean(bms/cell[*])": 5.5,
+    "spread(bms/cell[*]) * 2": 22.0,
+    "min(bms/cell[*], -1)": -1.0,
+    "max(bms/cell[*]) - bms/cell[3] + bms/soc": 11.0 - 3.0 + 100.0,
+    "max(max(bms/cell[*]), bms/soc)": 100.0,
+    "mean(bms/cell[*].t)": 7.0,
+    "max(bms/cell[*]) if good(bms/soc) else 0": 11.0,
+    "spread(bms/cell[2], bms/cell[7])": 5.0,
+    "sum(bms/cell[*], bms/cell[*])": 132.0,
+}
+
+
+@pytest.mark.parametrize("source", ARRAYS)
+def test_arrays_of_points(source: str) -> None:
+    expression = pickle.loads(pickle.dumps(Expression(source, CELLS)))
+    shown = {name: float(name[9:-1]) for name in CELLS if name[9:-1].isdecimal()}
+    shown |= {"bms/soc": 100.0, "bms/cell[1].t": 7.0}
+    assert expression.inputs.tolist() == [CELLS[name] for name in expression.points]
+    values = np.array([shown[name] for name in expression.points])
+    assert expression.evaluate(values) == ARRAYS[source]
+
+
+def test_an_array_is_every_point_of_its_name_by_number_and_nothing_else() -> None:
+    expression = Expression("max(bms/cell[*])", CELLS)
+    assert expression.points == tuple(f"bms/cell[{n}]" for n in range(12))
+    values = np.arange(12.0)
+    values[5] = math.nan
+    assert math.isnan(expression.evaluate(values)), "what is not a number is not passed over"
+    assert math.isnan(Expression("sum(bms/cell[*])", CELLS).evaluate(np.full(12, 1e308)))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("bms/cell[*]", "an array of points stands in min, max, sum, mean, spread alone (at character 1)"),
+        ("min(bms/cell[*] + 1, 2)", "an array of points stands in"),
+        ("abs(bms/cell[*])", "an array of points stands in"),
+        ("good(bms/cell[*])", "good takes the name of one point"),
+        ("min(bms/cells[*])", "no points are called bms/cells[0], bms/cells[1], ... (at character 5)"),
+    ],
+)
+def test_where_an_array_cannot_stand(source: str, message: str) -> None:
+    with pytest.raises(ExpressionError) as refused:
+        Expression(source, CELLS)
+    assert message in str(refused.value)
+
+
 def test_the_longest_known_name_wins_and_inputs_are_rows() -> None:
     expression = Expression("c/d + a/b-c + c/d", ROWS)
     assert expression.points == ("c/d", "a/b-c")
