@@ -14,8 +14,6 @@ from protocols.c37118.plan import Binding, StreamPlan
 
 _PHASORS: Final = frozenset({Quantity.MAGNITUDE, Quantity.ANGLE})
 _DIGITALS: Final = frozenset({Quantity.BIT, Quantity.WORD})
-_FACTOR: Final = 0.01
-"""V or A per count, for integers."""
 
 
 def configuration_for(plan: StreamPlan, shape: Format | None = None) -> Configuration:
@@ -38,10 +36,7 @@ def _pmu(wanted: str, bindings: list[Binding], number: int, shape: Format) -> Pm
         name=wanted if wanted and not wanted.isdecimal() else f"PMU {idcode}",
         id=idcode,
         format=shape,
-        phasors=tuple(
-            Phasor(name=name, factor=1.0 if shape.float_phasors else _FACTOR)
-            for name in _names(bindings, _PHASORS, "PH")
-        ),
+        phasors=tuple(Phasor(name=name) for name in _names(bindings, _PHASORS, "PH")),
         analogs=tuple(Analog(name=name) for name in _names(bindings, frozenset({Quantity.ANALOG}), "AN")),
         digitals=_digitals(bindings),
     )

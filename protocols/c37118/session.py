@@ -20,13 +20,15 @@ from typing import Final
 
 import numpy as np
 
+from gateway.points import Quality
 from protocols.c37118.configuration import Assembler, Configuration
 from protocols.c37118.decode import Batch, Decoder, Missing
-from protocols.c37118.frame import CONFIGURATIONS, REQUEST, C37Error, Command, FrameType, Splitter, check, command
+from protocols.c37118.frame import REQUEST, C37Error, Command, FrameType, Splitter, check, command
 from protocols.c37118.plan import StreamPlan
 from protocols.c37118.quality import STAT_CONFIG_CHANGE
 from protocols.c37118.sequence import Sequence
 
+_NOT_TOPICAL: Final = np.uint32(Quality.NOT_TOPICAL)
 _PERIODS: Final = 3
 """This many missing frames of a slow stream are silence."""
 
@@ -93,6 +95,7 @@ class Session:
         self._changing: np.ndarray[tuple[int], np.dtype[np.uint16]] | None = None
         self._asked_at = -1e9
         self._least_lag_s: float | None = None
+        self._late_since: float | None = None
         self.phase = Phase.CONFIGURING
         self.deadline = 0.0
 
@@ -148,7 +151,7 @@ class Session:
                 self._of_another(frame[4] << 8 | frame[5], events)
             elif kind == FrameType.DATA:
                 data.append(frame)
-            elif kind in CONFIGURATIONS:
+            elif kind == self._plan.configuration:
                 self._data(data, now, events)
                 data = []
                 self._configure(frame, now, events)
@@ -182,7 +185,7 @@ class Session:
         self.remember()
         self._decoder = Decoder(found, self._plan.bindings, self._known)
         self._sequence = Sequence(found.period_s, self._counters)
-        self._changing, self._least_lag_s = None, None
+        self._changing, self._least_lag_s, self._late_since = None, None, None
         self._counters["channels_missing"] = len(self._decoder.missing)
         events.append(Configured(found, self._decoder.missing, first))
 
@@ -210,7 +213,8 @@ class Session:
         if not taken:
             return
         batch, stats = decoder.decode(taken)
-        self._punctual(batch.times_ns[-1], now)
+        if self._is_late(batch.times_ns[-1], now):
+            batch.qualities[:] |= _NOT_TOPICAL
         self.phase = Phase.STREAMING
         self.deadline = now + self._patience_s()
         self._watch_changes(stats, now, events)
@@ -229,16 +233,25 @@ class Session:
             self._asked_at = -1e9
             self._ask_again(now, events)
 
-    def _punctual(self, time_ns: int, now: float) -> None:
-        """Compare the delay with the least seen, so that no two clocks have to agree. Raises `Late`."""
+    def _is_late(self, time_ns: int, now: float) -> bool:
+        """Compare the delay with the least seen, so that no two clocks have to agree. Raises `Late` if it stays so.
+
+        A pause of this machine brings late frames too, but all at once.
+        """
         lag_s = now - time_ns * 1e-9
-        least = self._least_lag_s
-        if least is None or lag_s < least:
+        if self._least_lag_s is None or lag_s < self._least_lag_s:
             self._least_lag_s = lag_s
-        elif lag_s - least > self._patience_s():
-            self._least_lag_s = lag_s
+        behind_s = lag_s - self._least_lag_s
+        if behind_s <= self._patience_s():
+            self._late_since = None
+            return False
+        if self._late_since is None:
+            self._late_since = now
+        elif now - self._late_since > self._patience_s() / 2:
+            self._least_lag_s, self._late_since = None, None
             self._counters["late"] += 1
-            raise Late(f"frames come {lag_s - least:.1f} s later than they did")
+            raise Late(f"frames come {behind_s:.1f} s later than they did")
+        return True
 
     def _patience_s(self) -> float:
         period_s = self._decoder.configuration.period_s if self._decoder is not None else 0.0
