@@ -20,6 +20,8 @@ MEASUREMENTS: Final = {
     "iec104_events": "104 events per second with nothing lost, to 1 and 3 masters, beside c104's server",
     "iec104_latency": "an isolated 104 event, from the core to the master's socket, beside c104's server",
     "iec104_interrogation": "104 interrogations of 10,000 and 100,000 points, complete, beside c104's server",
+    "dnp3_reads": "DNP3 reads of 10,000 and 65,535 analogs and class 0 of 10,000 mixed points, beside opendnp3",
+    "dnp3_events": "DNP3 events per second by poll and unsolicited with nothing lost, beside opendnp3",
     "journal": "events on the disk per second, beside a row per event in SQLite",
     "start_10k": "start to a complete interrogation of 10,000 points",
 }

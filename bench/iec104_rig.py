@@ -97,10 +97,11 @@ def masters(port: int, count: int) -> Iterator[list[MasterProcess]]:
         yield found
     finally:
         for master in found:
-            _end(master.process)
+            end(master.process)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def end(process: subprocess.Popen[str]) -> None:
+    """Kill a peer and close its pipes."""
     process.kill()
     process.wait()
     for stream in (process.stdin, process.stdout):
@@ -211,26 +212,33 @@ def _plan(port: int, points: int, step: int, packed: int, count: int, state_dir:
 async def product(points: int, *, step: int = 1, packed: int = 127, count: int = 1) -> AsyncIterator[Product]:
     """The worker process as the supervisor would start it, fed from here, with `count` masters known to it."""
     with workspace() as folder:
-        plan = _plan(free_port(), points, step, packed, count, folder)
-        table = PointTable(plan.catalogue)
-        rows = np.arange(points, dtype=np.uint32)
-        first = table.publish(rows, rows + 0.25, np.zeros(points, np.uint32), time.time_ns(), time.monotonic_ns())
-        hub = FeedHub("bench", table, ChangeRing(1, RING_CHANGES), _Core(), get_log(process="bench"))
-        await hub.start(socket_path(folder))
-        hub.append(first)
-        hub.flush()
-        process, handles = _spawn(plan)
-        try:
-            await asyncio.to_thread(_wait_ready, handles[1], process)
-            yield Product(plan.server.plan.port, process.pid, hub, count)
-        finally:
-            process.kill()
-            process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
-            for handle in handles:
-                os.close(handle)
-            await hub.stop()
+        port = free_port()
+        async with serving(_plan(port, points, step, packed, count, folder), port, count) as made:
+            yield made
+
+
+@asynccontextmanager
+async def serving(plan: WorkerPlan, port: int, count: int) -> AsyncIterator[Product]:
+    """The worker process of any protocol, its points at their row number and a quarter, `count` masters known to it."""
+    table, points = PointTable(plan.catalogue), len(plan.catalogue)
+    rows = np.arange(points, dtype=np.uint32)
+    first = table.publish(rows, rows + 0.25, np.zeros(points, np.uint32), time.time_ns(), time.monotonic_ns())
+    hub = FeedHub("bench", table, ChangeRing(1, RING_CHANGES), _Core(), get_log(process="bench"))
+    await hub.start(socket_path(plan.state_dir))
+    hub.append(first)
+    hub.flush()
+    process, handles = _spawn(plan)
+    try:
+        await asyncio.to_thread(_wait_ready, handles[1], process)
+        yield Product(port, process.pid, hub, count)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+        for handle in handles:
+            os.close(handle)
+        await hub.stop()
 
 
 def _spawn(plan: WorkerPlan) -> tuple[subprocess.Popen[bytes], tuple[int, int]]:
@@ -289,4 +297,4 @@ def peer(points: int, kind: str, *, step: int = 1) -> Iterator[Peer]:
             raise RuntimeError("c104 did not begin to serve")
         yield Peer(port, process)
     finally:
-        _end(process)
+        end(process)

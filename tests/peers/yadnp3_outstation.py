@@ -3,12 +3,17 @@
     python yadnp3_outstation.py PORT OUTSTATION MASTER < values.json
 
 `values.json`, one line, holds lists of [value, flags] pairs by type: binary, double, counter, analog, binary_output,
-analog_output. They become events too when it holds ``"events": true``. Says ``ready`` once it listens and runs until
-its standard input ends.
+analog_output. They become events too when it holds ``"events": true``; ``"unsolicited": true`` allows unsolicited
+responses, ``"capacity": n`` is the number of events of each type that are held (at most 65,535). Says ``ready`` once it
+listens and runs until its standard input ends. Each further line is an order, answered by a line when it is done::
+
+    < {"do": "events", "count": 1000, "batch": 100}      analog events, their number as value
+    > {"begin_ns": 1}                                    of the machine's monotonic clock
 """
 
 import json
 import sys
+import time
 
 import opendnp3 as dnp3
 
@@ -47,23 +52,38 @@ def measurement(kind: str, value: float, flags: int) -> object:
     return made
 
 
-def configuration(count: int, outstation: int, master: int) -> "dnp3.OutstationStackConfig":
+def configuration(
+    count: int, capacity: int, unsolicited: bool, outstation: int, master: int
+) -> "dnp3.OutstationStackConfig":
     config = dnp3.OutstationStackConfig(dnp3.DatabaseConfig(count))
-    config.outstation.params.allowUnsolicited = False
-    config.outstation.eventBufferConfig = dnp3.EventBufferConfig.AllTypes(2 * count)
+    config.outstation.params.allowUnsolicited = unsolicited
+    config.outstation.eventBufferConfig = dnp3.EventBufferConfig.AllTypes(capacity)
     config.link.LocalAddr = outstation
     config.link.RemoteAddr = master
     return config
 
 
+def events(station: "dnp3.IOutstation", points: int, order: dict[str, int]) -> dict[str, int]:
+    """Analogs change as fast as this process can say it."""
+    begin_ns = time.monotonic_ns()
+    for first in range(0, order["count"], order["batch"]):
+        builder = dnp3.UpdateBuilder()
+        for number in range(first, min(first + order["batch"], order["count"])):
+            builder.Update(measurement("analog", number, 0x01), number % points, dnp3.EventMode.Force)
+        station.Apply(builder.Build())
+    return {"begin_ns": begin_ns}
+
+
 def main(port: int, outstation: int, master: int) -> None:
     values = json.loads(sys.stdin.readline())
     mode = dnp3.EventMode.Force if values.pop("events", False) else dnp3.EventMode.Suppress
+    unsolicited, capacity = values.pop("unsolicited", False), values.pop("capacity", 0)
     count = max(len(column) for column in values.values())
+    config = configuration(count, capacity or 2 * count, unsolicited, outstation, master)
     manager = dnp3.DNP3Manager(1)
     endpoint = dnp3.IPEndpoint("127.0.0.1", port)
     channel = manager.AddTCPServer("s", dnp3.LogLevels(0), dnp3.ServerAcceptMode.CloseExisting, endpoint, None)
-    station = channel.AddOutstation("o", Commands(), Application(), configuration(count, outstation, master))
+    station = channel.AddOutstation("o", Commands(), Application(), config)
     builder = dnp3.UpdateBuilder()
     for kind, column in values.items():
         for index, (value, flags) in enumerate(column):
@@ -71,7 +91,8 @@ def main(port: int, outstation: int, master: int) -> None:
     station.Apply(builder.Build())
     station.Enable()
     print("ready", flush=True)
-    sys.stdin.read()
+    for line in sys.stdin:
+        print(json.dumps(events(station, count, json.loads(line))), flush=True)
     manager.Shutdown()
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[3]
 SHELLS = {
     "__init__",
+    "association",
+    "channel",
     "client",
     "documents",
     "driver",
@@ -14,6 +16,7 @@ SHELLS = {
     "memoryfile",
     "selftest",
     "serial",
+    "serialline",
     "server",
     "settings",
     "simulator",
