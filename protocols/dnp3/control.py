@@ -22,6 +22,7 @@ from protocols.dnp3.application import SEQUENCES
 from protocols.dnp3.database import Database
 from protocols.dnp3.errors import ObjectUnknown, ParameterError
 from protocols.dnp3.headers import ObjectHeader
+from protocols.dnp3.iin import NO_IIN, Iin
 from protocols.dnp3.objecttable import OBJECTS, ObjectKind
 from protocols.dnp3.outputs import (
     AnalogOutput,
@@ -250,6 +251,11 @@ class Pending:
     def statuses(self) -> list[CommandStatus]:
         """Of every object; one without a word yet has none in time."""
         return [CommandStatus.DOWNSTREAM_FAIL if item.status is None else item.status for item in self.items]
+
+    @property
+    def iin(self) -> Iin:
+        """An object that names an output that does not exist is told by IIN2.2 beside its status."""
+        return Iin.PARAMETER_ERROR if any(item.refusal is _NO_POINT for item in self.items) else NO_IIN
 
     @property
     def successful(self) -> bool:

@@ -33,7 +33,10 @@ _IS_LIVE: Final = np.array([True, True, False])
 
 
 class EventBuffer:
-    """At most `capacity` events of one class; on overflow the oldest waiting one goes and is counted in `lost`."""
+    """At most `capacity` events of one class; on overflow the oldest waiting one goes and is counted in `lost`.
+
+    Where none waits, the oldest one that was sent goes: should its confirmation still come, nothing was lost.
+    """
 
     def __init__(self, capacity: int, bindings: int) -> None:
         self.capacity = capacity
@@ -55,7 +58,7 @@ class EventBuffer:
         return self.waiting + self.flying
 
     def make_room(self, count: int) -> tuple[Numbers, int]:
-        """Drop the oldest waiting events so that `count` more fit.
+        """Drop the oldest waiting events, then the oldest sent ones, so that `count` more fit.
 
         Returns their numbers, and how many of the new ones, the first of them, do not fit all the same.
         """
@@ -64,8 +67,9 @@ class EventBuffer:
             return NO_NUMBERS, 0
         self.lost += excess
         self.overflowing = True
-        old = min(excess, self.waiting)
-        return self._give_up(self._oldest(old)), excess - old
+        waiting = self._give_up(self._oldest(min(excess, self.waiting)))
+        sent = self._give_up_sent(excess - len(waiting))
+        return np.sort(np.concatenate([waiting, sent])), excess - len(waiting) - len(sent)
 
     def supersede(self, bindings: NDArray[np.integer]) -> Numbers:
         """Drop the waiting event of bindings that keep their newest one only; returns the numbers of what went."""
@@ -99,21 +103,24 @@ class EventBuffer:
         self.waiting -= len(numbers)
         self.flying += len(numbers)
 
-    def confirm(self, numbers: Numbers) -> None:
-        """The master confirmed these events: they are gone."""
-        self._state[self._slots(numbers)] = DONE
+    def confirm(self, numbers: Numbers) -> Numbers:
+        """The master confirmed these events: they are gone. Returns those that had not been dropped meanwhile."""
+        slots = self._sent(numbers)
+        numbers = self._number[slots].copy()
+        self._state[slots] = DONE
         self.flying -= len(numbers)
         if len(numbers) and len(self) < self.capacity:
             self.overflowing = False
         self._drop_done()
+        return numbers
 
     def offer_again(self, numbers: Numbers) -> Numbers:
         """No confirmation came for these: they wait again, in their old place.
 
         Returns the numbers of those that something newer has superseded meanwhile; they are gone.
         """
-        numbers = np.sort(numbers)
-        slots = self._slots(numbers)
+        slots = self._sent(np.sort(numbers))
+        numbers = self._number[slots].copy()
         self._state[slots] = WAITING
         self.flying -= len(numbers)
         self.waiting += len(numbers)
@@ -129,6 +136,23 @@ class EventBuffer:
         self.waiting -= len(numbers)
         self._drop_done()
         return numbers
+
+    def _give_up_sent(self, count: int) -> Numbers:
+        """The oldest `count` of those sent: a confirmation or its absence will find them gone."""
+        if not count:
+            return NO_NUMBERS
+        slots = self._head + np.flatnonzero(self._state[self._head : self._tail] == FLYING)[:count]
+        numbers = self._number[slots].copy()
+        self._state[slots] = DONE
+        self.flying -= len(numbers)
+        self._drop_done()
+        return numbers
+
+    def _sent(self, numbers: Numbers) -> Slots:
+        """Slots of those that were sent and not dropped since."""
+        held = self._held(numbers)
+        slots: Slots = held[self._state[held] == FLYING]
+        return slots
 
     def _oldest(self, limit: int, kinds: NDArray[np.bool_] | None = None) -> Slots | slice:
         """Slots of the oldest waiting events."""

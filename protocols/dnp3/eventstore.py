@@ -38,11 +38,6 @@ class Sent:
     def __len__(self) -> int:
         return sum(len(numbers) for numbers in self.numbers.values())
 
-    @property
-    def all(self) -> Numbers:
-        """Rising, of every class."""
-        return np.sort(np.concatenate(list(self.numbers.values())))
-
     def add(self, classes: NDArray[np.uint8], numbers: Numbers) -> None:
         """More events of the same response."""
         for number in set(classes.tolist()):
@@ -288,10 +283,9 @@ class EventStore:
 
     def confirm(self, sent: Sent) -> None:
         """The master confirmed a response."""
-        for number, numbers in sent.numbers.items():
-            self.buffers[number].confirm(numbers)
-        if len(sent):
-            self.queue.release_some(sent.all)
+        held = [self.buffers[number].confirm(numbers) for number, numbers in sent.numbers.items()]
+        if held:
+            self.queue.release_some(np.sort(np.concatenate(held)))
 
     def offer_again(self, sent: Sent) -> None:
         """A response was not confirmed."""

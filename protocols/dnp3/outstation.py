@@ -253,7 +253,7 @@ class Outstation:
         if pending.select is not None and pending.successful:
             self.selection.arm(pending.seq, pending.select, now)
         echo = control.echo(pending.headers, pending.statuses)
-        self._respond(pending.seq, Result(parts=[BlockPart(echo)]), now, len(echo) + _RESPONSE_HEADER)
+        self._respond(pending.seq, Result(pending.iin, [BlockPart(echo)]), now, len(echo) + _RESPONSE_HEADER)
 
     def _repeated(self, octets: bytes, function: int, now: float) -> bool:
         """Whether this is the last request once more: it is not carried out again, but answered."""
