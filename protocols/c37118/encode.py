@@ -10,6 +10,7 @@ from protocols.c37118.configuration import Configuration, Phasor, Pmu
 from protocols.c37118.frame import VERSION_2005, FrameType, Head, build
 
 _ABSENT = -32768
+_LARGEST = 3.4028234663852886e38
 _SHORT = struct.Struct(">h")
 _WORD = struct.Struct(">H")
 _FLOAT = struct.Struct(">f")
@@ -39,26 +40,32 @@ class Measured:
 
 def _short(value: float) -> bytes:
     """Cut off at what 16 bits hold; -32768 is kept for what is absent."""
-    return _SHORT.pack(_ABSENT if math.isnan(value) else min(max(round(value), -32767), 32767))
+    return _SHORT.pack(_ABSENT if math.isnan(value) else round(min(max(value, -32767.0), 32767.0)))
 
 
-def _real(value: float, as_float: bool, divide: float = 1.0) -> bytes:
-    return _FLOAT.pack(value) if as_float else _short(value * divide)
+def _float(value: float) -> bytes:
+    """Cut off at what 32 bits hold."""
+    return _FLOAT.pack(value if math.isnan(value) else min(max(value, -_LARGEST), _LARGEST))
+
+
+def _real(value: float, as_float: bool) -> bytes:
+    return _float(value) if as_float else _short(value)
 
 
 def _phasor(pmu: Pmu, phasor: Phasor, magnitude: float, angle_rad: float, scaled: bool) -> bytes:
     """`scaled`: the factor counts for floats too (CFG-3)."""
     shape = pmu.format
-    angle = angle_rad + phasor.angle_rad
+    angle = angle_rad + (phasor.angle_rad if math.isfinite(phasor.angle_rad) else 0.0)
+    angle = angle if math.isfinite(angle) else math.nan
     factor = phasor.factor if (scaled or not shape.float_phasors) and phasor.factor else 1.0
     size = magnitude / factor
     if not shape.polar:
         return b"".join(_real(size * part(angle), shape.float_phasors) for part in (math.cos, math.sin))
     if shape.float_phasors:
-        return _FLOAT.pack(size) + _FLOAT.pack(angle)
+        return _float(size) + _float(angle)
     if math.isnan(size) or math.isnan(angle):
         return _WORD.pack(0) + _SHORT.pack(_ABSENT)
-    return _WORD.pack(min(max(round(size), 0), 65535)) + _short(math.remainder(angle, 2 * math.pi) * 10_000)
+    return _WORD.pack(round(min(max(size, 0.0), 65535.0))) + _short(math.remainder(angle, 2 * math.pi) * 10_000)
 
 
 def measured_bytes(found: Configuration, pmu: Pmu, values: Measured) -> bytes:
@@ -70,7 +77,7 @@ def measured_bytes(found: Configuration, pmu: Pmu, values: Measured) -> bytes:
         _phasor(pmu, each, *value, scaled=scaled) for each, value in zip(pmu.phasors, values.phasors, strict=True)
     ]
     if shape.float_frequency:
-        parts += [_FLOAT.pack(values.frequency_hz), _FLOAT.pack(values.rocof_hz_per_s)]
+        parts += [_float(values.frequency_hz), _float(values.rocof_hz_per_s)]
     else:
         parts += [_short((values.frequency_hz - pmu.nominal_hz) * 1000), _short(values.rocof_hz_per_s * 100)]
     for analog, value in zip(pmu.analogs, values.analogs, strict=True):
