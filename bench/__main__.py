@@ -14,6 +14,7 @@ MEASUREMENTS: Final = {
     "publish_feed": "a batch of 1,000 changes into the table and to 6 workers",
     "modbus_poll": "CPU per read of 125 registers, beside plain pymodbus",
     "can_decode": "CAN: decoding a frame, and the driver on a busy bus, beside cantools and python-can",
+    "pmu_streams": "CPU of 10 PMU streams at 50 frames/s, beside reading their octets only",
     "points_100k": "100,000 points at 1 s: CPU and memory of all processes",
     "field_to_104": "a change in a device to its frame on the wire, beyond the poll",
     "command_latency": "a command frame in to the Modbus write out, under 10,000 changes/s",

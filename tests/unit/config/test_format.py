@@ -15,8 +15,10 @@ from gateway.contracts.settings import DeviceRow, DeviceSettings, MasterRow, Mas
 from gateway.plainwords import known_keys
 from gateway.points.expression import FUNCTIONS
 from gateway.sitemodel import CalculatedSettings, ControlSettings, LogSettings, SiteSettings
+from protocols.c37118.settings import SETTINGS as C37118
 from protocols.can.settings import SETTINGS as CAN
 from protocols.can.settings import TransmitSettings
+from protocols.dnp3.settings import SETTINGS as DNP3
 from protocols.iec104.settings import SETTINGS as IEC104
 from protocols.modbus.settings import SETTINGS as MODBUS
 
@@ -30,16 +32,21 @@ DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
     "Device with `driver: modbus`": (MODBUS.device_model, DeviceSettings),
     "Device with `driver: can`": (CAN.device_model, DeviceSettings),
     "Transmitted CAN message": (TransmitSettings, None),
+    "Device with `driver: c37118`": (C37118.device_model, DeviceSettings),
     "Calculated point": (CalculatedSettings, None),
     "Server": (ServerSettings, None),
     "Master": (MasterSettings, None),
     "Server with `protocol: iec104`": (IEC104.server_model, ServerSettings),
     "Master of `protocol: iec104`": (IEC104.master_model, MasterSettings),
+    "Server with `protocol: dnp3`": (DNP3.server_model, ServerSettings),
+    "Master of `protocol: dnp3`": (DNP3.master_model, MasterSettings),
+    "Further columns with `protocol: dnp3`": (DNP3.row_model, MasterRow),
     "Control": (ControlSettings, None),
     "Log": (LogSettings, None),
     "Columns of every device map": (DeviceRow, None),
     "Further columns with `driver: modbus`": (MODBUS.row_model, DeviceRow),
     "Further columns with `driver: can`": (CAN.row_model, DeviceRow),
+    "Further columns with `driver: c37118`": (C37118.row_model, DeviceRow),
     "Columns of every master map": (MasterRow, None),
     "Further columns with `protocol: iec104`": (IEC104.row_model, MasterRow),
 }
@@ -98,14 +105,14 @@ def test_the_example_site_is_told_what_this_version_lacks(example: Path) -> None
 
 def test_the_example_site_without_what_is_missing_loads(example: Path) -> None:
     text = example.read_text()
-    for name in ("pmu1", "rldc", "plant-ua"):
+    for name in ("pmu1", "plant-ua"):
         text = re.sub(rf"  - name: {name}\n(?:    .*\n|\n(?=  ))*", "", text)
     text = re.sub(r"calculated:.*?(?=servers:)", "", text, flags=re.DOTALL)
     text = re.sub(r"  interlocks:.*?(?=history:)", "\n", text, flags=re.DOTALL)
     example.write_text(text)
     plan = load_site(example)
     assert [len(plan.device_rows[name]) for name in ("pcs1", "meter", "bms1")] == [14, 3, 7]
-    assert plan.servers[0].bindings == {"sldc-main": 8}
+    assert [server.bindings for server in plan.servers] == [{"sldc-main": 8}, {"rldc-main": 7}]
     assert sorted(plan.catalogue.names[row] for row in plan.rights["sldc", "sldc-main"]) == [
         "bess1/pcs/power_setpoint",
         "bess1/pcs/run",
