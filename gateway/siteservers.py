@@ -88,6 +88,8 @@ def _unique_addresses(servers: list[CheckedServer], report: Report) -> None:
     seen: list[tuple[str, str, CheckedServer]] = []
     for server in servers:
         host, port = _endpoint(server.settings.listen)
+        if not port:  # a server that dials out or sits on a serial line does not listen
+            continue
         for other_host, other_port, other in seen:
             same_host = host == other_host or host in _ANY_HOST or other_host in _ANY_HOST
             if port == other_port and port != "0" and same_host:
