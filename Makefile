@@ -5,6 +5,7 @@
 #   make bench   measure, each figure beside its budget or a peer (ARGS="modbus_poll start_10k" for some of them)
 #   make soe     150,000 events to a master over 1,000 cuts of its link, and over kills of the server: none lost
 #   make fuzz104 a million mutated frames against the IEC 60870-5-104 station
+#   make fuzzdnp3 a million mutated frames against the DNP3 outstation
 #   make clean   remove what was built and installed
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ ARGS ?=
 # What `pip install .` packs: a change of any of it installs the gateway again.
 PACKED := $(shell find gateway protocols config pointmaps -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: run test lint bench fuzz104 soe clean python
+.PHONY: run test lint bench fuzz104 fuzzdnp3 soe clean python
 
 run: $(RUN_VENV)/installed
 	$(RUN_VENV)/bin/gridgate demo config/demo/site.yaml $(ARGS)
@@ -40,6 +41,10 @@ soe: $(TEST_VENV)/installed
 fuzz104: $(TEST_VENV)/installed
 	GRIDGATE_FUZZ104=1000000 $(TEST_VENV)/bin/pytest $(PYTEST_ARGS) --timeout=7200 \
 	  tests/fuzz/test_iec104_fuzz.py tests/fuzz/test_iec104_conversations.py
+
+fuzzdnp3: $(TEST_VENV)/installed
+	GRIDGATE_FUZZDNP3=1000000 $(TEST_VENV)/bin/pytest $(PYTEST_ARGS) --timeout=7200 \
+	  tests/fuzz/test_dnp3_conversations.py
 
 clean:
 	rm -rf $(RUN_VENV) $(TEST_VENV) build dist *.egg-info var
