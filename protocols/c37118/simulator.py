@@ -87,6 +87,10 @@ class _Peer(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if not self._simulator.running:
+            # Accepted just before the listening socket closed.
+            self._transport.abort()
+            return
         self._client = _Client(self._write, self._transport.abort)
         self._simulator.clients.append(self._client)
 
@@ -159,12 +163,14 @@ class PmuSimulator:
         self._server: asyncio.Server | None = None
         self._udp: asyncio.DatagramTransport | None = None
         self._ticking: asyncio.Task[None] | None = None
+        self.running = False
         self._held: bytes | None = None
         self._random = random.Random(0)  # noqa: S311 which frames a test loses, not a secret
 
     async def start(self) -> None:
         """Serve at the plan's address. `OSError` when it is taken."""
         loop = asyncio.get_running_loop()
+        self.running = True
         if self.url.scheme == TCP:
             self._server = await loop.create_server(
                 lambda: _Peer(self), self.url.host, self.url.port, reuse_address=True
@@ -190,6 +196,7 @@ class PmuSimulator:
 
     async def stop(self) -> None:
         """Close every socket; `start` serves the same port again."""
+        self.running = False
         ticking, self._ticking = self._ticking, None
         if ticking is not None:
             ticking.cancel()

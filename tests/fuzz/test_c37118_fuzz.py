@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from dataclasses import replace
@@ -106,14 +107,18 @@ def test_a_peer_that_sends_mutations_never_ends_the_driver() -> None:
         return bytes(octets[: chance.randint(1, len(octets))])
 
     connections = 0
+    open_writers: set[asyncio.StreamWriter] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections
         connections += 1
-        await reader.read(100)
-        writer.write(mutation())
-        await asyncio.sleep(0.01)
+        open_writers.add(writer)
+        with contextlib.suppress(ConnectionError):
+            await reader.read(100)
+            writer.write(mutation())
+            await asyncio.sleep(0.01)
         writer.close()
+        open_writers.discard(writer)
 
     async def scene() -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -129,5 +134,6 @@ def test_a_peer_that_sends_mutations_never_ends_the_driver() -> None:
         assert task.cancelled()
         server.close()
         await server.wait_closed()
+        await until(lambda: not open_writers, "every connection served")
 
     asyncio.run(scene())
