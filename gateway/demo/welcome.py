@@ -21,8 +21,12 @@ SHOWN: Final = (
     ("M_DP_TB_1", 1),
     ("C_SC_NA_1", 1),
     ("C_SE_NC_1", 1),
+    ("AI", 2),
+    ("BI", 1),
+    ("BO", 1),
+    ("AO", 1),
 )
-"""Of these type identifications so many points are shown; the map holds the rest."""
+"""Of these types so many points are shown; the map holds the rest."""
 
 C104_MASTER: Final = """\
       import c104, time
@@ -42,14 +46,18 @@ Row = Mapping[str, str]
 
 def welcome(plan: SitePlan, state_dir: Path | None = None) -> str:
     """The text for this site; `state_dir` as given on the command line. Raises `OSError` for a file that is gone."""
-    maps = _maps(plan.path)
+    maps, links = _maps(plan.path), _link_addresses(plan.path)
     device = next(reversed(plan.device_drivers), "DEVICE")
     parts = [
         f"GridGate demo: site {plan.name}",
         f"  simulated devices  {', '.join(plan.device_drivers)}",
         "",
         "Connect to",
-        *(line for server in plan.servers for line in _server(plan, server, maps.get(server.name, []))),
+        *(
+            line
+            for server in plan.servers
+            for line in _server(plan, server, maps.get(server.name, []), links.get(server.name, ""))
+        ),
         "",
         "Try, in another terminal",
         *_tries(plan, state_dir, maps),
@@ -75,6 +83,16 @@ def _maps(site: Path) -> dict[str, list[Row]]:
     }
 
 
+def _link_addresses(site: Path) -> dict[str, str]:
+    """Of servers that tell their masters apart by link address."""
+    described: Any = yaml.safe_load(site.read_text(encoding="utf-8-sig"))
+    return {
+        str(server["name"]): f", outstation {server['outstation']}, master address {server['masters'][0]['address']}"
+        for server in described.get("servers") or []
+        if "outstation" in server and server.get("masters")
+    }
+
+
 def _rows(path: Path) -> list[Row]:
     lines = [
         line
@@ -85,21 +103,28 @@ def _rows(path: Path) -> list[Row]:
     return list(csv.DictReader(lines, delimiter=delimiter))
 
 
-def _server(plan: SitePlan, server: ServerEntry, rows: list[Row]) -> Iterator[str]:
+def _server(plan: SitePlan, server: ServerEntry, rows: list[Row], link: str) -> Iterator[str]:
     addresses = ", ".join(dict.fromkeys(row["ca"] for row in rows if row.get("ca")))
     common = f", common address {addresses}" if addresses else ""
-    yield f"  {server.protocol:<8} {server.listen}{common}, as master {' or '.join(server.masters)}"
+    yield f"  {server.protocol:<8} {server.listen}{common}{link}, as master {' or '.join(server.masters)}"
     for row in _examples(rows):
         known = plan.catalogue.rows.get(row["point"])
         unit = plan.catalogue.units[known] if known is not None else ""
-        yield f"    ioa {row['ioa']:>6}  {row['type']:<10} {row['point']}{f' [{unit}]' if unit else ''}"
+        yield f"    {_address(row)} {row['point']}{f' [{unit}]' if unit else ''}"
     shown = len(_examples(rows))
     if rows and len(rows) > shown:
         yield f"    and {len(rows) - shown} more"
 
 
+def _address(row: Row) -> str:
+    """Where a point stands: object address of IEC 104, or type and index of DNP3."""
+    if row.get("ioa"):
+        return f"ioa {row['ioa']:>6}  {row['type']:<10}"
+    return f"{row['type']:<3} {row['index']:>6}  {row.get('event') or '':<10}"
+
+
 def _examples(rows: list[Row]) -> list[Row]:
-    with_address = [row for row in rows if row.get("ioa") and row.get("type")]
+    with_address = [row for row in rows if (row.get("ioa") or row.get("index")) and row.get("type")]
     return [row for kind, most in SHOWN for row in [row for row in with_address if row["type"] == kind][:most]]
 
 

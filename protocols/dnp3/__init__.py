@@ -6,4 +6,5 @@ GRID = GridProtocol(
     settings="protocols.dnp3.settings:SETTINGS",
     server="protocols.dnp3.server:Dnp3Server",
     describe="protocols.dnp3.describe:Describer",
+    selftest="protocols.dnp3.selftest:Dnp3SoeSelftest",
 )

@@ -117,24 +117,24 @@ class Describer:
         if not fragment.payload:
             return head
         headers, _, mistake = read_headers(fragment.payload, fragment.function)
-        said = self._headers(headers)
+        said = self._headers(headers, fragment.response)
         if mistake is not None:
             said.append(f"malformed: {mistake}")
         return f"{head}: {'; '.join(said)}"
 
-    def _headers(self, headers: list[ObjectHeader]) -> list[str]:
+    def _headers(self, headers: list[ObjectHeader], answered: bool) -> list[str]:
         words = []
         base_ms = 0
         most_objects, most_headers = self._most
         for header in headers[:most_headers]:
             if header.group == 51 and len(header.data) >= 6:
                 base_ms = int.from_bytes(header.data[:6], "little")
-            words.append(self._header(header, base_ms, most_objects))
+            words.append(self._header(header, base_ms, most_objects, answered))
         if len(headers) > most_headers:
             words.append(f"and {len(headers) - most_headers} more headers")
         return words
 
-    def _header(self, header: ObjectHeader, base_ms: int, most: int) -> str:
+    def _header(self, header: ObjectHeader, base_ms: int, most: int, answered: bool) -> str:
         if header.group == ATTRIBUTE_GROUP and len(header.data) >= 2:
             return f"{header.label} device attribute {attribute_words(header.data)}"
         row = header.row
@@ -144,7 +144,7 @@ class Describer:
         records = objects.decode(row, header.data, header.count)
         count = min(most, header.count)
         indices = header.indices[:count].tolist() or [None] * count
-        said = [self._object(row, index, records[at : at + 1], base_ms) for at, index in enumerate(indices)]
+        said = [self._object(row, index, records[at : at + 1], base_ms, answered) for at, index in enumerate(indices)]
         if header.count > count:
             said.append(f"and {header.count - count} more")
         return f"{header.label} {', '.join(said)}"
@@ -158,8 +158,8 @@ class Describer:
             words.append(f"and {header.count - most} more")
         return ", ".join(words)
 
-    def _object(self, row: ObjectRow, index: int | None, record: objects.Records, base_ms: int) -> str:
-        said = record_words(row, record, self._names.scaling(row.group, index), base_ms)
+    def _object(self, row: ObjectRow, index: int | None, record: objects.Records, base_ms: int, answered: bool) -> str:
+        said = record_words(row, record, self._names.scaling(row.group, index), base_ms, answered)
         if index is None or row.kind is ObjectKind.TIME:
             return said
         return f"{self._names.name(row.group, index)} {said}".rstrip()

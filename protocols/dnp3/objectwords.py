@@ -67,25 +67,29 @@ def flag_words(family: Family, flags: int) -> str:
     return f"[{' '.join(names if flags & _ONLINE else ['not ONLINE', *names])}]"
 
 
-def status_words(code: int) -> str:
-    """Status of a control; nothing for what a request carries and a success answers is told by the caller."""
+def status_words(code: int, answered: bool = True) -> str:
+    """Status of a control; in a request (not `answered`) 0 says nothing."""
+    if not code and not answered:
+        return ""
     try:
         return CommandStatus(code).name
     except ValueError:
         return f"status {code}"
 
 
-def record_words(row: ObjectRow, record: objects.Records, scaling: Scaling, base_ms: int = 0) -> str:
-    """One object (an array of one record) of a fixed size without its index."""
+def record_words(
+    row: ObjectRow, record: objects.Records, scaling: Scaling, base_ms: int = 0, answered: bool = True
+) -> str:
+    """One object (an array of one record) of a fixed size without its index; `answered`: in a response."""
     if row.kind is ObjectKind.TIME:
         return _time_record(record)
     if row.key == (12, 1):
-        return _crob(record)
+        return _crob(record, answered)
     if row.kind in (ObjectKind.STRING, ObjectKind.STRING_EVENT):
         return repr(record["octets"][0].tobytes().decode("latin-1"))[: _TEXT_SHOWN + 2]
     if row.coding is Coding.NONE:
         return ""
-    parts = [_value(row, record, scaling), _marks(row, record)]
+    parts = [_value(row, record, scaling), _marks(row, record, answered)]
     times = objects.times_ms(row, record, base_ms)
     if times is not None:
         parts.append(time_words(int(times[0])))
@@ -104,10 +108,10 @@ def _value(row: ObjectRow, record: objects.Records, scaling: Scaling) -> str:
     return f"{value:.7g} {scaling.unit}".rstrip() if math.isfinite(value) else str(value)
 
 
-def _marks(row: ObjectRow, record: objects.Records) -> str:
+def _marks(row: ObjectRow, record: objects.Records, answered: bool) -> str:
     names = row.dtype.names or ()
     if "status" in names:
-        return status_words(int(record["status"][0]) & 0x7F)
+        return status_words(int(record["status"][0]) & 0x7F, answered)
     if row.family is None or "flags" not in names:
         return ""
     return flag_words(row.family, int(objects.flags(row, record)[0]))
@@ -131,7 +135,7 @@ _TIME_FIELDS: Final[Mapping[str, Callable[[np.ndarray], str]]] = {
 }
 
 
-def _crob(record: objects.Records) -> str:
+def _crob(record: objects.Records, answered: bool) -> str:
     crob = Crob.decode(record.tobytes())
     known = {int(operation): operation.name.lower().replace("_", " ") for operation in Operation}
     parts = [
@@ -142,7 +146,7 @@ def _crob(record: objects.Records) -> str:
         "" if crob.count == 1 else f"{crob.count} times",
         f"on {crob.on_ms} ms" if crob.on_ms else "",
         f"off {crob.off_ms} ms" if crob.off_ms else "",
-        status_words(crob.status),
+        status_words(crob.status, answered),
     ]
     return " ".join(part for part in parts if part)
 

@@ -17,7 +17,7 @@ from protocols.iec104.asdu import HEAD, IOA_SIZE, Asdu, Cause
 from protocols.iec104.bindings import Bindings, Index
 from protocols.iec104.elements import TYPES, Tag
 from protocols.iec104.errors import Iec104Error
-from protocols.iec104.ledger import Ledger
+from gateway.contracts.soeledger import Ledger
 from protocols.iec104.master import ControllingLink
 from protocols.iec104.plan import ClockTrust, MasterPlan, ServerPlan
 from protocols.iec104.time56 import Zone

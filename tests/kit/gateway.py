@@ -51,14 +51,15 @@ class DemoSite:
     """A copy of the demo site in `folder`, its simulator and its gateway."""
 
     def __init__(self, folder: Path) -> None:
-        self.pcs_port, self.meter_port, self.port = free_ports(3)
+        self.pcs_port, self.meter_port, self.port, self.dnp3_port = free_ports(4)
         self.folder = folder
         shutil.copytree(REPO / "config" / "demo", folder / "config" / "demo")
         shutil.copytree(REPO / "pointmaps", folder / "pointmaps")
         self.site = folder / "config" / "demo" / "site.yaml"
         self.state_dir = folder / "state"
         text = self.site.read_text()
-        for old, new in ((":5020", self.pcs_port), (":5021", self.meter_port), (":2404", self.port)):
+        ports = {":5020": self.pcs_port, ":5021": self.meter_port, ":2404": self.port, ":20000": self.dnp3_port}
+        for old, new in ports.items():
             assert old in text
             text = text.replace(old, f":{new}")
         text = re.sub(r" *time_zone: Asia/Kolkata[^\n]*\n", "", text)

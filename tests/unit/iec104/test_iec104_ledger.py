@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from protocols.iec104.errors import Iec104Error
-from protocols.iec104.ledger import Ledger
+from gateway.contracts.soeledger import Ledger
 from protocols.iec104.master import ControllingLink
 
 K = 2

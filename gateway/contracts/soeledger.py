@@ -42,10 +42,10 @@ class Ledger:
         self._last = -1
 
     def frame(self, looks: list[bytes], window: int) -> None:
-        """Events of one I frame.
+        """Events of one frame or fragment.
 
-        The server sends no more than `window` (k) frames without an acknowledgement: that of the frame so many before
-        this one, on the same link, has reached it.
+        The server sends no more than `window` of them without an acknowledgement (k in IEC 104, 1 in DNP3): that of the
+        one so many before this one, on the same link, has reached it.
         """
         if len(self._frames) >= window:
             self._proven = max(self._proven, self._frames[-window])
