@@ -13,6 +13,8 @@ from gateway.events import EventJournal, journal_path
 from gateway.points import Changes
 from protocols.dnp3.housekeeping import Housekeeping
 from protocols.dnp3.journal import binding_names
+from protocols.dnp3.memory import binding_keys
+from protocols.dnp3.memoryfile import MemoryFile
 from protocols.dnp3.outstation import Confirmed, Outstation, Submit
 from protocols.dnp3.plan import MasterPlan
 from protocols.dnp3.session import Rest, Session
@@ -37,6 +39,10 @@ class Association:
         path = journal_path(port.state_dir, server, plan.name)
         self.journal = EventJournal.open(path, sum(plan.capacity), names, self._log)
         self.outstation = Outstation(plan, port.table, self.journal)
+        keys = binding_keys(self.outstation, port.catalogue.names)
+        memory_path = port.state_dir / "dnp3" / server / f"{plan.name}.json"
+        self.memory = MemoryFile(memory_path, self.outstation, keys, self._log)
+        self.memory.load()
         self.channel: Channel | None = None
         self.session: Session | None = None
         self._networks = [ipaddress.ip_network(address, strict=False) for address in plan.addresses]
@@ -74,7 +80,7 @@ class Association:
         """This connection is the master's from now on; the one before, if any, has lost it."""
         self.release()
         self.channel, self.session = channel, session
-        self._carry_out(session.begin(time.monotonic(), time.time_ns()))
+        self.carry_out(session.begin(time.monotonic(), time.time_ns()))
 
     def release(self) -> None:
         """The connection is gone, or belongs to the master no more."""
@@ -104,11 +110,13 @@ class Association:
         """Do what is due, send what there is, and look again in time."""
         now, wall_ns = time.monotonic(), time.time_ns()
         if self.session is not None:
-            self._carry_out(self.session.on_time(now, wall_ns))
+            self.carry_out(self.session.on_time(now, wall_ns))
         else:
             self.outstation.work(now, wall_ns)
+            self.memory.save_altered()
 
-    def _carry_out(self, rest: list[Rest]) -> None:
+    def carry_out(self, rest: list[Rest]) -> None:
+        """Effects of what was received or was due, in their order; then what they leave to be sent and kept."""
         for effect in rest:
             if isinstance(effect, Submit):
                 self._submit(effect)
@@ -118,10 +126,7 @@ class Association:
                 self._log.debug("time written by the master", ahead_ms=effect.ahead_ms)
         self._flush()
         self._arm()
-
-    def carry_out(self, rest: list[Rest]) -> None:
-        """Effects of what was received."""
-        self._carry_out(rest)
+        self.memory.save_altered()
 
     def _flush(self) -> None:
         session, channel = self.session, self.channel
@@ -163,7 +168,7 @@ class Association:
             now, wall_ns = time.monotonic(), time.time_ns()
             session = self.session
             if session is not None:
-                self._carry_out(session.outcome(effect.ticket, outcome, now, wall_ns))
+                self.carry_out(session.outcome(effect.ticket, outcome, now, wall_ns))
             else:
                 self.outstation.outcome(effect.ticket, outcome, now, wall_ns)
 

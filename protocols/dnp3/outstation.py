@@ -112,6 +112,8 @@ class Outstation:
         """When RECORD CURRENT TIME came."""
         self.malformed = 0
         """Fragments without a readable header, or out of place."""
+        self.altered = False
+        """Something changed that must survive this process: see `memory`."""
         self._time_due = math.inf if plan.parameters.need_time_s is None else -math.inf
         self._need_time = plan.parameters.need_time_s is not None
         self._broadcast: int | None = None
@@ -213,6 +215,7 @@ class Outstation:
     def freeze(self, what: Freeze, wall_ns: int, clear: bool) -> None:
         """Freeze points now."""
         frozen = self.database.freeze(what.type, what.positions, wall_ns, clear)
+        self.altered = True
         if len(frozen):
             self.store.frozen(frozen)
         if clear:

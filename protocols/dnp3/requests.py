@@ -106,6 +106,7 @@ def _write_deadbands(outstation: Outstation, header: ObjectHeader, _request: Req
     scaled = limits * np.abs(database.columns.scale[positions])
     for position, limit in zip(positions.tolist(), scaled.tolist(), strict=True):
         outstation.store.deadband.set_limit(position, limit)
+    outstation.altered = True
 
 
 _WRITERS: Final[Mapping[int, Callable[[Outstation, ObjectHeader, Request], None]]] = MappingProxyType(
@@ -255,6 +256,7 @@ def _assign(outstation: Outstation, header: ObjectHeader, number: int) -> Iin:
         raise ObjectUnknown(f"{header.label} has no class: a static group with variation 0 expected")
     positions, missing = outstation.reader.positions(row, header)
     outstation.database.event_class[positions] = number
+    outstation.altered = True
     return Iin.PARAMETER_ERROR if missing else NO_IIN
 
 

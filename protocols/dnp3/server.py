@@ -96,6 +96,8 @@ class Dnp3Server:
         await asyncio.sleep(0)
         for association in self.associations.values():
             association.stop()
+        for association in self.associations.values():
+            await association.memory.stop()
         await asyncio.to_thread(self._close_journals)
         self.housekeeping.stop()
         if self._listener is not None:

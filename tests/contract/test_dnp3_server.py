@@ -199,6 +199,46 @@ def test_events_survive_the_process() -> None:
     asyncio.run(talk())
 
 
+def test_what_the_master_set_survives_the_process() -> None:
+    async def talk() -> None:
+        async with site() as running:
+            rldc = await ready(running)
+            running.port.set(4, 120.0, NOON)
+            await rldc.ask(raw.FREEZE_CLEAR, "140006")
+            await rldc.ask(raw.WRITE, "220317" + "01" + "00" + "00004842")
+            await rldc.ask(raw.ASSIGN, "3c0206" + "140006")
+            await rldc.poll()
+            port = running.port
+        port.set(4, 125.0, NOON)
+        async with site(port=port) as running:
+            rldc = await ready(running)
+            (answer,) = await rldc.read("140006" + "150106" + "220317" + "01" + "00")
+            assert answer.objects == (
+                "1401000000" + "01" + "05000000" + "1501000000" + "01" + "78000000" + "2203000000" + "00004842"
+            )
+            (answer,) = await rldc.read("3c0206")  # it has moved by 5 since, in the class assigned
+            assert answer.objects == "16051701" + "00" + "01" + "05000000" + NOON_TAG
+            assert running.port.log.said("frozen values, classes and deadbands set aside") == []
+
+    asyncio.run(talk())
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"CTR 0 energy": 1}', '{"CTR 0 energy": {"zero": "x"}}', "\xff"])
+def test_a_memory_that_cannot_be_read_is_set_aside(content: str) -> None:
+    port = FakePort(POINTS)
+    path = port.state_dir / "dnp3" / "rldc" / "main.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content.encode("latin-1"))
+
+    async def talk() -> None:
+        async with site(port=port) as running:
+            assert (await ready(running)).seq == 1
+            assert len(port.log.said("frozen values, classes and deadbands set aside")) == 1
+
+    asyncio.run(talk())
+    assert path.with_suffix(".unreadable").exists() and not path.exists()
+
+
 def test_an_overflow_drops_the_oldest_and_is_told_until_there_is_room() -> None:
     async def talk(site: Site) -> None:
         rldc = await ready(site)

@@ -130,4 +130,4 @@ class Buffers(RuleBasedStateMachine):
 
 
 TestBuffers = Buffers.TestCase
-TestBuffers.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestBuffers.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
