@@ -259,7 +259,7 @@ class Replay:
                 return self._happen(fresh)
             moved = [v for v in values_of(later) if CLASS_OF[_live(v[0])] == event_class and self._differs(v)]
             if moved:
-                return self._move([(_live(kind), *rest) for kind, *rest in moved])  # type: ignore[misc]
+                return self._move([(_live(kind), index, value, flags) for kind, index, value, flags in moved])
         self._one_more(event_class)
         return None
 
