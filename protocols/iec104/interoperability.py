@@ -7,10 +7,10 @@ In the manner of IEC 60870-5-104 clause 9. Its order of sections is the standard
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import numpy as np
 
+from gateway.contracts.documents import Box, Section, Table
 from protocols.iec104 import time56
 from protocols.iec104.apci import MAX_LENGTH
 from protocols.iec104.asdu import IOA_SIZE, Cause
@@ -23,33 +23,6 @@ STANDARD_PORT = 2404
 _SELECT = 0x80
 _ALL_COUNTERS = 5
 _JULY_NS = 1_689_000_000_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """One thing that can be ticked; `note` says more, for example by which masters it is used."""
-
-    text: str
-    ticked: bool
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Heading and rows of text."""
-
-    heading: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-
-
-@dataclass(slots=True)
-class Section:
-    """One section of the statement."""
-
-    title: str
-    boxes: list[Box] = field(default_factory=list)
-    text: str = ""
-    table: Table | None = None
 
 
 def statement(plan: ServerPlan) -> list[Section]:

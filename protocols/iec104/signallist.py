@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.contracts.documents import Cell
 from gateway.points import NO_ROW, Point, PointCatalogue
 from protocols.iec104.elements import TYPES
 from protocols.iec104.plan import BindingColumns, MasterPlan, Mode
-
-Cell = str | int | float | None
-"""None: empty."""
 
 
 @dataclass(frozen=True, slots=True)
