@@ -133,8 +133,11 @@ class EventQueue:
     @property
     def numbers(self) -> NDArray[np.int64]:
         """Numbers of the events held, oldest first."""
-        runs = [np.arange(first, first + count, dtype=np.int64) for first, count in self._numbers]
-        return np.concatenate(runs) if runs else np.empty(0, np.int64)
+        return self._numbers.all()
+
+    def leads(self, numbers: NDArray[np.int64]) -> bool:
+        """Whether these rising numbers are those of the oldest events, without a gap: such are released quickly."""
+        return not len(numbers) or self._numbers.lead(int(numbers[0]), int(numbers[-1]), len(numbers))
 
     def release_some(self, numbers: NDArray[np.int64]) -> None:
         """Events in flight, named by rising numbers, were confirmed or given up, in whatever order of the queue.
@@ -142,7 +145,7 @@ class EventQueue:
         `ValueError` when one of them is not in flight. Quick for the oldest ones; otherwise the queue is written anew.
         """
         count = len(numbers)
-        if not count or self._numbers.lead(int(numbers[0]), int(numbers[-1]), count):
+        if self.leads(numbers):
             self.release(count)
             return
         held = self.numbers

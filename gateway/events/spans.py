@@ -32,6 +32,12 @@ class Spans:
         counts = np.diff(np.append(starts, len(numbers)))
         return cls(zip(numbers[starts].tolist(), counts.tolist(), strict=True))
 
+    def all(self) -> NDArray[np.int64]:
+        """Every number, rising."""
+        first, count = np.array(self._runs, np.int64).reshape(-1, 2).T
+        before = np.cumsum(count) - count
+        return np.repeat(first - before, count) + np.arange(int(count.sum()))
+
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(self._runs)
 

@@ -74,6 +74,7 @@ class Association:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self.outstation.store.settle()
         self._loop = None
 
     def hold(self, channel: Channel, session: Session) -> None:

@@ -26,6 +26,7 @@ CLASSES: Final = (1, 2, 3)
 ALL_CLASSES: Final = frozenset(CLASSES)
 _FROZEN: Final = np.isin(np.arange(len(PointType)), [int(kind) for kind in FROZEN_OF.values()])
 _NO_EVENTS: Final = np.empty(0, EVENT)
+_MANY: Final = 8_192
 _NEVER: Final = np.uint32(Quality.NEVER_REPORTED)
 
 
@@ -76,6 +77,7 @@ class EventStore:
         self._lookup = RowLookup(columns.row, ~_FROZEN[columns.type])
         self._reported = np.zeros(size, np.bool_)
         self._confirmed_seq = 0
+        self._gone: list[Numbers] = []
         self._restore()
 
     def _restore(self) -> None:
@@ -215,16 +217,16 @@ class EventStore:
         if not len(events):
             return 0
         keep = self._newest_of(events)
-        gone, dropped = [], 0
+        dropped = 0
         for number in set(classes.tolist()):
             mine = np.flatnonzero((classes == number) & keep)
             buffer = self.buffers[number]
-            gone.append(buffer.supersede(events["binding"][mine][self._newest_only[events["binding"][mine]]]))
+            self._gone.append(buffer.supersede(events["binding"][mine][self._newest_only[events["binding"][mine]]]))
             numbers, too_many = buffer.make_room(len(mine))
-            gone.append(numbers)
+            self._gone.append(numbers)
             keep[mine[:too_many]] = False
             dropped += len(numbers) + too_many
-        self.queue.release_some(np.sort(np.concatenate(gone)))
+        self._release(at_once=len(self.queue) + len(events) > self.queue.capacity)
         self.queue.lost += dropped
         self.queue.overflowing |= dropped > 0
         events, classes = events[keep], classes[keep]
@@ -283,14 +285,30 @@ class EventStore:
 
     def confirm(self, sent: Sent) -> None:
         """The master confirmed a response."""
-        held = [self.buffers[number].confirm(numbers) for number, numbers in sent.numbers.items()]
-        if held:
-            self.queue.release_some(np.sort(np.concatenate(held)))
+        for number, numbers in sent.numbers.items():
+            self._gone.append(self.buffers[number].confirm(numbers))
+        self._release()
 
     def offer_again(self, sent: Sent) -> None:
         """A response was not confirmed."""
         for number, numbers in sent.numbers.items():
-            self.queue.release_some(self.buffers[number].offer_again(numbers))
+            self._gone.append(self.buffers[number].offer_again(numbers))
+        self._release()
+
+    def settle(self) -> None:
+        """Let go of everything that is confirmed. Call it soon after a confirmation, and at the end."""
+        self._release(at_once=True)
+
+    def _release(self, at_once: bool = False) -> None:
+        """The oldest events leave the queue at once; those out of its middle when there are many, for that is slow."""
+        if not self._gone:
+            return
+        numbers = np.sort(np.concatenate(self._gone))
+        if at_once or len(numbers) >= _MANY or self.queue.leads(numbers):
+            self.queue.release_some(numbers)
+            self._gone = []
+        else:
+            self._gone = [numbers]
 
 
 def make_events(

@@ -86,6 +86,7 @@ class Housekeeping:
     def _confirm(self) -> None:
         self._confirm_timer = None
         for name, store in self._stores.items():
+            store.settle()
             told, seq = self._told[name], store.queue.confirmed_seq
             if seq > told.seq:
                 told.seq = seq

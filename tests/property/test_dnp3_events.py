@@ -120,6 +120,7 @@ class Buffers(RuleBasedStateMachine):
 
     @invariant()
     def same(self) -> None:
+        self.store.settle()
         for number in (1, 2):
             held = self._held(number)
             buffer = self.store.buffers[number]
