@@ -269,14 +269,14 @@ class Outstation:
             return True
         if function == Function.READ and self._deferred is None:
             return False
-        if self._last_response and self._pending is None:
+        if self._last_response and self._pending is None and self._deferred is None:
             self._effects.append(Send(self._last_response))
         return True
 
     def _ask(self, octets: bytes, fragment: Fragment, now: float, wall_ns: int) -> None:
         """A new request: it ends what was being said about the one before."""
         self._drop_answer()
-        self._last_request = octets
+        self._last_request, self._last_response = octets, b""
         busy = self.unsolicited is not None and self.unsolicited.in_flight is not None
         if fragment.function == Function.READ and busy:
             self._deferred = octets

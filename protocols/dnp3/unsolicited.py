@@ -130,7 +130,7 @@ class Unsolicited:
             return flight.octets
         self.store.offer_again(flight.sent)
         self.in_flight, self.state = None, State.START if null else State.IDLE
-        if not read_waits:
+        if null or not read_waits:
             self._pause_s = min(2 * self._pause_s or self.plan.retry_pause_s, self.plan.retry_pause_max_s)
             self._not_before = now + self._pause_s
         return b""

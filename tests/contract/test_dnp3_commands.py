@@ -72,6 +72,18 @@ def test_a_direct_operate_reaches_the_broker(objects: str, row: int, value: floa
     run(talk)
 
 
+def test_a_command_without_acknowledgement_repeated_is_carried_out_once_and_not_answered() -> None:
+    async def talk(site: Site) -> None:
+        rldc = await site.connect()
+        await rldc.ask(raw.DELAY)
+        await rldc.request(raw.DIRECT_NO_ACK, ON)
+        await rldc.again(raw.DIRECT_NO_ACK, ON)
+        assert await rldc.silent()
+        assert len(site.port.commands.received) == 1
+
+    run(talk)
+
+
 def test_a_select_is_operated_once() -> None:
     async def talk(site: Site) -> None:
         rldc = await site.connect()

@@ -115,6 +115,32 @@ def test_a_read_waits_for_the_confirmation_of_what_was_sent_before() -> None:
     run(talk, unsolicited())
 
 
+def test_a_read_repeated_while_it_waits_is_answered_once() -> None:
+    async def talk(site: Site) -> None:
+        rldc = await enabled(site)
+        site.port.change([(2, 0.0, 0, NOON)])
+        told = await rldc.hear()
+        seq = await rldc.request(raw.READ, CLASSES)
+        await rldc.again(raw.READ, CLASSES)
+        assert await rldc.silent()
+        await rldc.confirm(told)
+        answer = await rldc.hear()
+        assert (answer.seq, answer.objects) == (seq, "")
+        assert await rldc.silent()
+
+    run(talk, unsolicited())
+
+
+def test_a_master_that_never_confirms_the_null_response_is_not_held_up_twice() -> None:
+    async def talk(site: Site) -> None:
+        rldc = await site.connect()
+        assert (await rldc.hear()).unsolicited
+        for _ in range(3):
+            assert (await rldc.read(raw.CLASS_0))[0].objects
+
+    run(talk, unsolicited({"confirm_timeout_s": 0.2}, retry_pause_s=60.0))
+
+
 def test_a_read_gets_the_events_whose_confirmation_did_not_come() -> None:
     async def talk(site: Site) -> None:
         rldc = await enabled(site)
