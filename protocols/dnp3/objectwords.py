@@ -164,7 +164,7 @@ def attribute_words(data: bytes) -> str:
 def header_words(header: ObjectHeader) -> str:
     """What a header names: ``g30v5 analog input, single precision with flag 0 to 9``."""
     row = header.row
-    name = row.name if row is not None else _GROUP_WORDS.get(header.group, "")
+    name = row.name if row is not None else GROUP_WORDS.get(header.group, "")
     if header.all:
         which = "" if row is not None and row.kind is ObjectKind.CLASS else "all"
     elif header.ranged:
@@ -174,7 +174,7 @@ def header_words(header: ObjectHeader) -> str:
     return " ".join(part for part in (header.label, name, which) if part)
 
 
-_GROUP_WORDS: Final[Mapping[int, str]] = {
+GROUP_WORDS: Final[Mapping[int, str]] = {
     0: "device attribute",
     1: "binary input",
     2: "binary input event",

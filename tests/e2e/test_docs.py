@@ -26,9 +26,15 @@ def test_the_demo_site_gets_its_statement_and_signal_lists(tmp_path: Path) -> No
         "interoperability.html",
         "signals-sldc-main.html",
         "signals-sldc-main.xlsx",
+        "device-profile-rldc-main.html",
+        "device-profile-rldc-main.xml",
+        "signals-rldc-main.html",
+        "signals-rldc-main.xlsx",
     ]
     folder = tmp_path / "papers" / "sldc"
-    assert sorted(path.name for path in folder.iterdir()) == [path.name for path in written]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        path.name for path in written if path.parent.name == "sldc"
+    ]
     names = [row[0] for row in load_workbook(folder / "signals-sldc-main.xlsx")["signals"].iter_rows(values_only=True)]
     assert {"point", "poi/frequency", "bess1/pcs/fault"} <= set(names)
     page = (folder / "interoperability.html").read_text()
