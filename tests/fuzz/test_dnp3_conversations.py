@@ -163,7 +163,6 @@ class Peer:
             kept.clear()
         station, store = talk.station, talk.station.store
         assert all(len(buffer) <= CAPACITY for buffer in store.buffers.values())
-        store.settle()
         assert len(store) <= len(store.queue) <= 3 * CAPACITY
         if self.chance.random() < 0.2:
             store.settle()  # as the server does soon after a confirmation
