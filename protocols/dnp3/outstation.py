@@ -171,7 +171,8 @@ class Outstation:
 
     def work(self, now: float, wall_ns: int) -> list[Effect]:
         """Do what is due: complete answers, confirmations that did not come, freezes, unsolicited responses."""
-        self._give_up_waiting(now)
+        if self._awaiting is not None and now >= self._awaiting.deadline:
+            self._drop_answer()
         self._finish_command(now)
         for due in self.schedules.due(wall_ns):
             self.freeze(due, wall_ns, False)
@@ -284,14 +285,13 @@ class Outstation:
             self._carry_out(fragment, now, wall_ns)
 
     def _carry_out(self, fragment: Fragment, now: float, wall_ns: int) -> None:
-        seq = fragment.control.seq
         try:
             result = self._handle(fragment, now, wall_ns)
         except RequestError as error:
             result = Result(error.iin)
         if result is None or fragment.function in requests.SILENT:
             return
-        self._respond(seq, result, now)
+        self._respond(fragment.control.seq, result, now)
         if result.restart:
             self._restart()
 
@@ -350,10 +350,6 @@ class Outstation:
     def _confirmed(self) -> None:
         self._broadcast = None
         self._effects.append(Confirmed())
-
-    def _give_up_waiting(self, now: float) -> None:
-        if self._awaiting is not None and now >= self._awaiting.deadline:
-            self._drop_answer()
 
     def _drop_answer(self) -> None:
         """Say no more about the last request; its events wait again, its commands go on."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from gateway.config import load_site
 from gateway.contracts.places import Place, Report
 from gateway.contracts.settings import MasterRowSource, MasterSource, ServerSource
 from gateway.points import Kind, Point, PointCatalogue
@@ -259,3 +261,16 @@ def test_what_a_master_model_refuses() -> None:
 def test_the_package_names_what_it_offers() -> None:
     assert GRID.settings == "protocols.dnp3.settings:SETTINGS"
     assert GRID.server == "protocols.dnp3.server:Dnp3Server"
+
+
+def test_servers_that_do_not_listen_are_not_in_each_others_way(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("point,kind,table,address,type\npower,analog,input,0,int16\n")
+    (tmp_path / "m.csv").write_text("point,type,index\nbess1/power,AI,0\n")
+    server = """
+  - {name: %s, protocol: dnp3, outstation: 10, masters: [{name: m, address: 1, dial: "10.0.0.%d:20000", map: m.csv}]}"""
+    (tmp_path / "site.yaml").write_text(
+        "site: here\ndevices:\n  - {name: pcs, driver: modbus, url: 'tcp://127.0.0.1:502', map: d.csv, prefix: bess1}\n"
+        "servers:" + server % ("one", 1) + server % ("two", 2)
+    )
+    plan = load_site(tmp_path / "site.yaml")
+    assert [entry.plan.masters[0].dial for entry in plan.servers] == [("10.0.0.1", 20000), ("10.0.0.2", 20000)]
