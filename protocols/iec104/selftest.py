@@ -11,13 +11,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.contracts.soeledger import Ledger
 from gateway.events import EVENT
 from gateway.points import Changes, Kind, PointCatalogue, Values, changes
 from protocols.iec104.asdu import HEAD, IOA_SIZE, Asdu, Cause
 from protocols.iec104.bindings import Bindings, Index
 from protocols.iec104.elements import TYPES, Tag
 from protocols.iec104.errors import Iec104Error
-from gateway.contracts.soeledger import Ledger
 from protocols.iec104.master import ControllingLink
 from protocols.iec104.plan import ClockTrust, MasterPlan, ServerPlan
 from protocols.iec104.time56 import Zone
