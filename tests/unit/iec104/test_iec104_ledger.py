@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from protocols.iec104.errors import Iec104Error
 from gateway.contracts.soeledger import Ledger
+from protocols.iec104.errors import Iec104Error
 from protocols.iec104.master import ControllingLink
 
 K = 2
