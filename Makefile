@@ -37,6 +37,8 @@ bench: $(TEST_VENV)/installed
 soe: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/gridgate selftest soe config/demo/site.yaml sldc-main --events 150000 --cuts 1000
 	$(TEST_VENV)/bin/gridgate selftest soe config/demo/site.yaml sldc-main --events 150000 --cuts 200 --kills 50
+	$(TEST_VENV)/bin/gridgate selftest soe config/demo/site.yaml rldc-main --events 150000 --cuts 1000
+	$(TEST_VENV)/bin/gridgate selftest soe config/demo/site.yaml rldc-main --events 150000 --cuts 200 --kills 50
 
 fuzz104: $(TEST_VENV)/installed
 	GRIDGATE_FUZZ104=1000000 $(TEST_VENV)/bin/pytest $(PYTEST_ARGS) --timeout=7200 \

@@ -134,7 +134,9 @@ class Channel(ABC):
             self.drop(f"{GARBAGE} octets without a DNP3 frame")
 
     def _speakers(self, frames: list[LinkFrame]) -> list[str]:
-        """Masters that these frames come from."""
+        """Masters that these frames come from, where it could be more than one."""
+        if len(self._sessions) == 1:
+            return []
         return [
             association.name
             for association, session in self._sessions

@@ -28,7 +28,10 @@ class LinkTrace:
             self._opened(name)
 
     def received(self, data: bytes, speakers: list[str]) -> None:
-        """Octets that completed frames of `speakers`; none while a frame is not whole yet, or is of a stranger."""
+        """Octets that completed frames of `speakers`; none while a frame is not whole yet, or is of a stranger.
+
+        A connection of one master needs no speakers.
+        """
         if not speakers and len(self._unclaimed) + len(data) <= _HELD and len(self._links) > 1:
             self._unclaimed += data
             return
