@@ -138,6 +138,28 @@ def _visit(main: Callable[[SitePlan], int], arguments: argparse.Namespace) -> in
         return 0
 
 
+_ACTIONS = {
+    "force": ("substitute", "force a measured point to a value (quality: substituted)"),
+    "release": ("release", "end a force or a block: the field's value shows again"),
+    "block": ("block", "hold a measured point at its present value (quality: blocked)"),
+    "command": ("execute", "write a set-point or control through the broker, as a person on this machine"),
+}
+"""Command name -> the broker's action, and what it is for."""
+
+
+def _add_site(command: argparse.ArgumentParser, optional: bool = False) -> None:
+    command.add_argument("site", type=Path, nargs="?" if optional else None, help="the site file (site.yaml)")
+    command.add_argument("--state-dir", type=Path, help="use this instead of the site's state_dir")
+
+
+def _add_action(command: argparse.ArgumentParser, action: str, with_value: bool) -> None:
+    _add_site(command)
+    command.add_argument("point", help="the point's full name")
+    if with_value:
+        command.add_argument("value", type=float, help="in engineering units; 0 or 1 for a binary or control")
+    command.set_defaults(action=action)
+
+
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """The whole command line, and each command's own."""
     parser = argparse.ArgumentParser(prog="gridgate", description="SCADA gateway for battery, solar and VPP sites")
@@ -149,26 +171,22 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         command.set_defaults(main=main)
         return command
 
-    def add_site(command: argparse.ArgumentParser, optional: bool = False) -> None:
-        command.add_argument("site", type=Path, nargs="?" if optional else None, help="the site file (site.yaml)")
-        command.add_argument("--state-dir", type=Path, help="use this instead of the site's state_dir")
-
-    add_site(add("check", _check, "say what is wrong with a site's configuration, or what the site is"))
-    add_site(add("run", _run, "serve a site in the foreground"))
+    _add_site(add("check", _check, "say what is wrong with a site's configuration, or what the site is"))
+    _add_site(add("run", _run, "serve a site in the foreground"))
     demo = add("demo", _demo, "serve a demo site with simulated devices")
-    add_site(demo, optional=True)
+    _add_site(demo, optional=True)
     demo.add_argument("--seed", type=int, default=1, help="seed of the simulated plant (default 1)")
     points = add("points", _points, "show live values, quality and age")
-    add_site(points)
+    _add_site(points)
     points.add_argument("filter", nargs="?", default="", help="part of a point name, or a pattern with * and ?")
     points.add_argument("--watch", action="store_true", help="show again and again until Ctrl-C")
     points.add_argument("--interval", type=float, default=1.0, metavar="S", help="with --watch: seconds (default 1)")
     points.add_argument("--json", action="store_true", help="one JSON object a point")
     docs = add("docs", _docs, "write each server's documents: interoperability statement, signal lists")
-    add_site(docs)
+    _add_site(docs)
     docs.add_argument("--out", type=Path, default=Path("documents"), metavar="DIR", help="folder (default: documents)")
     traced = add("trace", _trace, "show what went over a master's links, frame by frame, in words")
-    add_site(traced)
+    _add_site(traced)
     traced.add_argument("master", help="the master's name, or SERVER/NAME")
     traced.add_argument("--follow", action="store_true", help="go on with what comes, until Ctrl-C")
     traced.add_argument("--pcap", default="", metavar="FILE", help="write a capture for Wireshark too (- : only that)")
@@ -181,23 +199,13 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     made.add_argument("--revoke", default="", metavar="NAME,...", help="put these on the revocation list, renew it")
     made.add_argument("--days", type=int, default=365, help="how long new certificates hold (default 365)")
     held = add("journal", _journal, "list what each master has not confirmed yet, from its journal on disk")
-    add_site(held)
+    _add_site(held)
     held.add_argument("master", nargs="?", default="", help="show the events of this one: its name, or SERVER/NAME")
     held.add_argument("--limit", type=int, default=20, metavar="N", help="events shown, oldest first (default 20)")
     held.add_argument("--json", action="store_true", help="one JSON object a master, or an event")
     _add_selftest(add("selftest", _selftest_soe, "prove on this machine that the configuration holds what it promises"))
-    for name, action, text in (
-        ("force", "substitute", "force a measured point to a value (quality: substituted)"),
-        ("release", "release", "end a force or a block: the field's value shows again"),
-        ("block", "block", "hold a measured point at its present value (quality: blocked)"),
-        ("command", "execute", "write a set-point or control through the broker, as a person on this machine"),
-    ):
-        command = add(name, _act, text)
-        add_site(command)
-        command.add_argument("point", help="the point's full name")
-        if name in ("force", "command"):
-            command.add_argument("value", type=float, help="in engineering units; 0 or 1 for a binary or control")
-        command.set_defaults(action=action)
+    for name, (action, text) in _ACTIONS.items():
+        _add_action(add(name, _act, text), action, with_value=name in ("force", "command"))
     return parser, dict(commands.choices)
 
 

@@ -34,7 +34,8 @@ class Authority:
     """Who may command what.
 
     `rights`: rows by (server, master). `local_row`/`remote_when`: the local/remote switch; while its value is
-    not `remote_when`, or not known, masters are refused. `NO_ROW`: there is no such switch.
+    not `remote_when`, or not known, every field write is refused, a person's at the gateway too. `NO_ROW`: there is
+    no such switch.
     """
 
     rights: Mapping[tuple[str, str], frozenset[int]]
@@ -166,7 +167,7 @@ class CommandBroker:
 
     def _check_local(self, command: Command) -> Refusal | None:
         row = self._authority.local_row
-        if row == NO_ROW or command.origin.server == LOCAL_SERVER:
+        if row == NO_ROW or command.action in _HOLDS or command.action is Action.CANCEL:
             return None
         if int(self._table.quality[row]) & int(UNUSABLE):
             return Reason.LOCAL, f"{self._catalogue.names[row]} is not known: remote control is not certain"

@@ -193,6 +193,8 @@ def test_the_panel_switch_says_local_or_nothing(tmp_path):
         assert site.ask(RUN, 1)[0].reason is Reason.LOCAL, "not known yet: a doubt means no"
         site.measure(LOCAL, 1)
         assert site.ask(RUN, 1)[0].reason is Reason.LOCAL
+        person = Origin(protocol="cli", server=LOCAL_SERVER, master="asha")
+        assert site.ask(RUN, 1, origin=person)[0].reason is Reason.LOCAL, "who is at the panel has it alone"
         site.measure(LOCAL, 0, Quality.COMM_LOST)
         assert site.ask(RUN, 1)[0].reason is Reason.LOCAL
         site.measure(LOCAL, 0)
