@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,8 @@ _HOLDS: Final = (Action.SUBSTITUTE, Action.RELEASE, Action.BLOCK, Action.UNBLOCK
 
 Refusal = tuple[Reason, str]
 WriteField = Callable[[Write], Awaitable[None]]
+Handler = Callable[[Command], Refusal | None]
+"""Carries out, within the core and at once, what has passed the broker's checks; or says why not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,15 @@ class CommandBroker:
         self._write_field, self._tell_commanded, self._spread = write_field, tell_commanded, spread
         self._audit, self._log = audit, log
         self._in_flight: dict[int, _InFlight] = {}
+        self._handlers: dict[Action, Handler] = {}
+        self._command_points: dict[int, Handler] = {}
+        self._subject_checks: tuple[Callable[[Command], Refusal | None], ...] = (
+            self._check_subject,
+            self._check_refused,
+            self._check_operator,
+            self._check_deadline,
+            self._check_audit,
+        )
         self._checks: tuple[Callable[[Command], Refusal | None], ...] = (
             self._check_point,
             self._check_refused,
@@ -89,6 +100,14 @@ class CommandBroker:
             self._check_audit,
         )
 
+    def handle(self, actions: Iterable[Action], handler: Handler) -> None:
+        """Who carries out actions on subjects that are no points (alarms, interlocks)."""
+        self._handlers.update(dict.fromkeys(actions, handler))
+
+    def handle_point(self, row: int, handler: Handler) -> None:
+        """Who carries out commands to a control or set-point of the gateway itself, which has no device."""
+        self._command_points[row] = handler
+
     async def stop(self) -> None:
         """End what is in flight; each asker hears that the result is not known."""
         tasks = [flight.task for flight in self._in_flight.values() if flight.task is not None]
@@ -101,6 +120,10 @@ class CommandBroker:
         refusal = self.refusal(command)
         if refusal is not None:
             self._refuse(command, on_outcome, *refusal)
+        elif command.action.of_subject:
+            self._carry_out(command, on_outcome, self._handlers[command.action])
+        elif command.action is Action.EXECUTE and command.row in self._command_points:
+            self._carry_out(command, on_outcome, self._command_points[command.row])
         elif command.action in _HOLDS:
             self._hold(command, on_outcome)
         elif command.action is Action.EXECUTE:
@@ -112,7 +135,7 @@ class CommandBroker:
 
     def refusal(self, command: Command) -> Refusal | None:
         """Why this command may not be carried out now, or None."""
-        for check in self._checks:
+        for check in self._subject_checks if command.action.of_subject else self._checks:
             refusal = check(command)
             if refusal is not None:
                 return refusal
@@ -125,6 +148,18 @@ class CommandBroker:
         if command.action in _HOLDS:
             return (Reason.NOT_COMMANDABLE, "only a measured point can be forced or blocked") if commanded else None
         return None if commanded else (Reason.NOT_COMMANDABLE, "a measured point cannot be commanded")
+
+    def _check_subject(self, command: Command) -> Refusal | None:
+        if command.action in self._handlers:
+            return None
+        return Reason.NOT_COMMANDABLE, f"nothing here takes {command.action}"
+
+    def _check_operator(self, command: Command) -> Refusal | None:
+        """Who may command any point may act on alarms and their like."""
+        origin = command.origin
+        if origin.server == LOCAL_SERVER or self._authority.rights.get((origin.server, origin.master)):
+            return None
+        return Reason.NOT_AUTHORISED, f"{origin.server}/{origin.master} has no right to this"
 
     def _check_refused(self, command: Command) -> Refusal | None:
         return None if command.refusal is Reason.OK else (command.refusal, command.refusal_text)
@@ -191,8 +226,18 @@ class CommandBroker:
 
     def _refuse(self, command: Command, on_outcome: OnOutcome, reason: Reason, text: str) -> None:
         self._record(command, Stage.REFUSED, reason=reason, text=text)
-        self._log.warning("command refused", point=self._name(command.row), origin=str(command.origin), reason=text)
+        self._log.warning("command refused", point=self._about(command), origin=str(command.origin), reason=text)
         on_outcome(Outcome(id=command.id, stage=Stage.REFUSED, reason=reason, text=text))
+
+    def _carry_out(self, command: Command, on_outcome: OnOutcome, handler: Handler) -> None:
+        """What needs no device: done, or refused, before this returns."""
+        refusal = handler(command)
+        if refusal is not None:
+            self._refuse(command, on_outcome, *refusal)
+            return
+        self._record(command, command.action.value)
+        on_outcome(Outcome(id=command.id, stage=Stage.ACCEPTED))
+        on_outcome(Outcome(id=command.id, stage=Stage.COMPLETED))
 
     def _hold(self, command: Command, on_outcome: OnOutcome) -> None:
         """Substitute, block or release a measured point."""
@@ -298,10 +343,14 @@ class CommandBroker:
     def _name(self, row: int) -> str:
         return self._catalogue.names[row] if 0 <= row < len(self._catalogue) else f"row {row}"
 
+    def _about(self, command: Command) -> str:
+        return (command.subject or "all") if command.action.of_subject else self._name(command.row)
+
     def _record(self, command: Command, step: str, **facts: object) -> None:
         self._audit.record(
             step=str(step),
-            point=self._name(command.row),
+            **({"subject": self._about(command)} if command.action.of_subject else {"point": self._name(command.row)}),
+            **({"comment": command.text} if command.text else {}),
             value=command.value if math.isfinite(command.value) else str(command.value),
             action=str(command.action),
             pulse=str(command.pulse),

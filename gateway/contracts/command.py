@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Action(StrEnum):
@@ -20,6 +20,28 @@ class Action(StrEnum):
     BLOCK = "block"
     """Hold a measured point at its present value; it says *blocked* until unblocked."""
     UNBLOCK = "unblock"
+    ACKNOWLEDGE = "acknowledge"
+    """Of an alarm, as all below: `Command.subject` names it, an empty one stands for every alarm."""
+    CONFIRM = "confirm"
+    COMMENT = "comment"
+    SHELVE = "shelve"
+    """Out of sight for `value` seconds, for the reason in `text`; 0: until it has returned."""
+    UNSHELVE = "unshelve"
+    OUT_OF_SERVICE = "out of service"
+    IN_SERVICE = "in service"
+
+    @property
+    def of_subject(self) -> bool:
+        """Whether it is about what `Command.subject` names, and not about a point."""
+        return self in _OF_SUBJECT
+
+
+_OF_SUBJECT: Final = frozenset(
+    {
+        *(Action.ACKNOWLEDGE, Action.CONFIRM, Action.COMMENT, Action.SHELVE, Action.UNSHELVE),
+        *(Action.OUT_OF_SERVICE, Action.IN_SERVICE),
+    }
+)
 
 
 class Pulse(StrEnum):
@@ -73,7 +95,9 @@ class Command:
 
     `id` is unique per worker process; the feed adds the worker's name. `refusal` other than OK: the server has
     refused it already (no select, a reserved qualifier) and hands it over for the record alone; the broker refuses
-    it with this reason and `refusal_text`, whatever else holds.
+    it with this reason and `refusal_text`, whatever else holds. `subject`: what the action is about where it is no
+    point (`Action.of_subject`; `row` is then `NO_ROW`), for example an alarm's name; `text` is the asker's reason or
+    comment.
     """
 
     id: int
@@ -87,6 +111,8 @@ class Command:
     test: bool = False
     refusal: Reason = Reason.OK
     refusal_text: str = ""
+    subject: str = ""
+    text: str = ""
 
 
 class Stage(StrEnum):

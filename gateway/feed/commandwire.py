@@ -29,6 +29,8 @@ def command_from(content: dict[str, Any]) -> Command:
             test=bool(content["test"]),
             refusal=Reason(content.get("refusal", Reason.OK)),
             refusal_text=str(content.get("refusal_text", ""))[:500],
+            subject=str(content.get("subject", ""))[:300],
+            text=str(content.get("text", ""))[:500],
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise FeedError(f"not a command: {error}") from None

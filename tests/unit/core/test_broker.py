@@ -309,3 +309,36 @@ def test_a_stopping_gateway_answers_what_is_in_flight(tmp_path):
         assert (heard[1].stage, heard[1].reason) == (Stage.FAILED, Reason.CORE_LOST)
 
     scenario(talk, tmp_path)
+
+
+def test_an_action_on_an_alarm_is_carried_out_by_whoever_takes_it_for_who_may_command_anything(tmp_path):
+    async def talk(site: Site):
+        taken: list[Command] = []
+        ask = {"action": Action.ACKNOWLEDGE, "subject": "pcs/power/hh", "text": "seen"}
+        assert site.ask(-1, 0, **ask)[0].reason is Reason.NOT_COMMANDABLE, "nobody takes it yet"
+
+        def take(command: Command) -> tuple[Reason, str] | None:
+            taken.append(command)
+            return None if command.subject == "pcs/power/hh" else (Reason.UNKNOWN_POINT, "there is no such alarm")
+
+        site.broker.handle([Action.ACKNOWLEDGE], take)
+        assert [outcome.stage for outcome in site.ask(-1, 0, **ask)] == [Stage.ACCEPTED, Stage.COMPLETED]
+        assert site.ask(-1, 0, **ask | {"subject": "no/such"})[0].text == "there is no such alarm"
+        stranger = Origin(protocol="iec104", server="sldc", master="other")
+        assert site.ask(-1, 0, **ask, origin=stranger)[0].reason is Reason.NOT_AUTHORISED
+        assert site.ask(-1, 0, **ask, deadline_ns=1)[0].reason is Reason.EXPIRED
+        assert [command.subject for command in taken] == ["pcs/power/hh", "no/such"]
+        done = site.records()[1]
+        assert (done["subject"], done["comment"], done["step"]) == ("pcs/power/hh", "seen", "acknowledge")
+
+    scenario(talk, tmp_path)
+
+
+def test_a_command_point_of_the_gateway_itself_needs_no_device(tmp_path):
+    async def talk(site: Site):
+        taken: list[Command] = []
+        site.broker.handle_point(RUN, taken.append)
+        assert [outcome.stage for outcome in site.ask(RUN, 1)] == [Stage.ACCEPTED, Stage.COMPLETED]
+        assert (len(taken), site.written) == (1, [])
+
+    scenario(talk, tmp_path)
