@@ -1,0 +1,1 @@
+"""Local control: what must work when everything else is cut off. Pure controllers on a process image."""
