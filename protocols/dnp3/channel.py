@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -168,11 +169,17 @@ class Channel(ABC):
 
 
 class TcpChannel(Channel, asyncio.Protocol):
-    """A TCP connection, accepted (`dialled` None) or made for one master."""
+    """A TCP connection, accepted (`dialled` None) or made for one master.
 
-    def __init__(self, server: Dnp3Server, dialled: Association | None = None) -> None:
+    `certified`: the masters whose certificate was shown in TLS; None without TLS.
+    """
+
+    def __init__(
+        self, server: Dnp3Server, dialled: Association | None = None, certified: Sequence[str] | None = None
+    ) -> None:
         super().__init__(server, "")
         self._dialled = dialled
+        self._certified = certified
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._watch: asyncio.TimerHandle | None = None
@@ -185,7 +192,7 @@ class TcpChannel(Channel, asyncio.Protocol):
         """Admit or turn away."""
         self._transport = cast(asyncio.Transport, transport)
         self.peer = _host(transport.get_extra_info("peername"))
-        candidates = self.server.admit(self, self._dialled)
+        candidates = self.server.admit(self, self._dialled, self._certified)
         if not candidates:
             self._transport.abort()
             return

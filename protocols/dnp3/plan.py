@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.points import Rows, Values
+from gateway.tls.plan import TlsPlan
 
 NO_SYSTEM_ROW = -1
 
@@ -135,16 +136,6 @@ class SerialPlan:
     bytesize: int = 8
     parity: str = "N"
     stopbits: float = 1
-
-
-@dataclass(slots=True, kw_only=True)
-class TlsPlan:
-    """Paths of PEM files; `passphrase` of the key may be empty. Masters must present a certificate that `ca` signed."""
-
-    certificate: str
-    key: str
-    ca: str
-    passphrase: str = field(default="", repr=False)
 
 
 @dataclass(slots=True, kw_only=True)

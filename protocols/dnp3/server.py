@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import ssl
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.contracts import ServerPort
 from gateway.points import Changes
+from gateway.tls.channel import TlsChannel, TlsEntrance
+from gateway.tls.door import TlsDoor
 from protocols.dnp3.association import Address, Association
 from protocols.dnp3.channel import Channel, TcpChannel
 from protocols.dnp3.housekeeping import Housekeeping
 from protocols.dnp3.plan import SerialPlan, ServerPlan
 from protocols.dnp3.serialline import REOPEN_S, SerialChannel
-from protocols.dnp3.tls import client_context, server_context
+from protocols.dnp3.tlsgroups import masters_by_dial, masters_by_place
 
 BACKLOG: Final = 64
 STRANGERS_LOGGED: Final = 1_000
@@ -35,6 +37,8 @@ class Dnp3Server:
         }
         self.channels: list[Channel] = []
         self._listener: asyncio.Server | None = None
+        self._door: TlsDoor | None = None
+        self._entrances: list[TlsEntrance] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._refused: set[tuple[str, str]] = set()
         self._stopping = False
@@ -58,22 +62,18 @@ class Dnp3Server:
     async def start(self) -> None:
         """Listen, dial, open the line. Raises `OSError` when the address is taken or a certificate cannot be read."""
         loop = asyncio.get_running_loop()
-        tls = self.plan.tls
-        server_tls = server_context(tls) if tls else None
-        client_tls = client_context(tls) if tls else None
+        self._door = self._tls_door()
         for association in self.associations.values():
             association.start(loop)
         if self.plan.listen is not None:
             host, number = self.plan.listen
-            self._listener = await loop.create_server(
-                lambda: TcpChannel(self), host, number, ssl=server_tls, backlog=BACKLOG
-            )
-            self.log.info("listening", address=f"{host}:{self.bound_port}", tls=tls is not None)
+            self._listener = await loop.create_server(self._way_in(), host, number, backlog=BACKLOG)
+            self.log.info("listening", address=f"{host}:{self.bound_port}", tls=self._door is not None)
         stores = {name: association.outstation.store for name, association in self.associations.items()}
         self.housekeeping.start(loop, stores)
         for association in self.associations.values():
             if association.plan.dial is not None:
-                self._tasks.append(loop.create_task(self._dial(association, client_tls)))
+                self._tasks.append(loop.create_task(self._dial(association)))
         if self.plan.serial is not None:
             self._tasks.append(loop.create_task(self._serve_line(self.plan.serial)))
 
@@ -82,6 +82,8 @@ class Dnp3Server:
         self._stopping = True
         if self._listener is not None:
             self._listener.close()
+        for entrance in self._entrances:
+            entrance.close()
         for channel in list(self.channels):
             channel.close()
         open_ones = [channel for channel in self.channels if isinstance(channel, TcpChannel)]
@@ -120,20 +122,51 @@ class Dnp3Server:
         fragments = sum(association.outstation.malformed for association in self.associations.values())
         return fragments + sum(channel.malformed for channel in self.channels)
 
-    def admit(self, channel: TcpChannel, dialled: Association | None) -> list[Association]:
+    def _tls_door(self) -> TlsDoor | None:
+        if self.plan.tls is None:
+            return None
+        masters = self.plan.masters
+        door = TlsDoor(self.plan.tls, self.log, masters_by_place(masters), masters_by_dial(masters))
+        door.open()
+        return door
+
+    def _way_in(self, dialled: Association | None = None) -> Callable[[], TcpChannel | TlsChannel]:
+        """Makes what holds a connection: one that we accepted, or one to the end point of `dialled`."""
+        if self._door is None:
+            return lambda: TcpChannel(self, dialled)
+        entrance = TlsEntrance(
+            self._door,
+            lambda peer: [other.name for other in self._at(peer, dialled)],
+            self._refuse,
+            lambda certified: TcpChannel(self, dialled, certified),
+            self.log,
+            client=dialled is not None,
+        )
+        self._entrances.append(entrance)
+        return lambda: TlsChannel(entrance)
+
+    def _at(self, peer: str, dialled: Association | None) -> list[Association]:
+        """Masters that may be at the other end; empty for a stranger, who is refused."""
+        if dialled is not None:
+            return [other for other in self.associations.values() if other.plan.dial == dialled.plan.dial]
+        address = _plain(peer)
+        candidates = [other for other in self.associations.values() if other.calls_from(address)]
+        if not candidates:
+            self._refuse(peer, "address belongs to no master")
+        return candidates
+
+    def admit(
+        self, channel: TcpChannel, dialled: Association | None, certified: Sequence[str] | None
+    ) -> list[Association]:
         """Masters that may speak on a new connection; empty for a stranger or one too many."""
         if self._stopping:
             return []
-        if dialled is not None:
-            candidates = [other for other in self.associations.values() if other.plan.dial == dialled.plan.dial]
-        else:
-            address = _plain(channel.peer)
-            candidates = [other for other in self.associations.values() if other.calls_from(address)]
-            if not candidates:
-                self._refuse(channel.peer, "address belongs to no master")
-            elif not self._has_room():
-                self._refuse(channel.peer, f"{self.plan.connections} connections are open already")
-                return []
+        candidates = self._at(channel.peer, dialled)
+        if certified is not None:
+            candidates = [candidate for candidate in candidates if candidate.name in certified]
+        if candidates and dialled is None and not self._has_room():
+            self._refuse(channel.peer, f"{self.plan.connections} connections are open already")
+            return []
         if candidates:
             self.channels.append(channel)
             self._refused = {(address, cause) for address, cause in self._refused if address != channel.peer}
@@ -166,19 +199,17 @@ class Dnp3Server:
         if len(self._refused) == STRANGERS_LOGGED:
             self.log.warning("further refused addresses are not logged", logged=STRANGERS_LOGGED)
 
-    async def _dial(self, association: Association, tls: ssl.SSLContext | None) -> None:
+    async def _dial(self, association: Association) -> None:
         """Keep a connection to a master that does not connect to us; the first master of an end point dials it."""
         plan = association.plan
         same = [other for other in self.associations.values() if other.plan.dial == plan.dial]
         if plan.dial is None or same[0] is not association:
             return
         host, number = plan.dial
-        loop, failing = asyncio.get_running_loop(), False
+        loop, failing, way = asyncio.get_running_loop(), False, self._way_in(association)
         while True:
             try:
-                _, channel = await loop.create_connection(
-                    lambda: TcpChannel(self, association), host, number, ssl=tls, server_hostname="" if tls else None
-                )
+                _, channel = await loop.create_connection(way, host, number)
             except OSError as error:
                 if not failing:
                     failing = True

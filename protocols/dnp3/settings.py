@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from itertools import combinations
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,7 +15,6 @@ from gateway.contracts.places import Place, Report
 from gateway.contracts.settings import (
     Cell,
     MasterRow,
-    MasterSettings,
     MasterSource,
     PeerAddress,
     ServerSettings,
@@ -24,6 +22,7 @@ from gateway.contracts.settings import (
     Strict,
 )
 from gateway.points import PointCatalogue, Rows
+from gateway.tls.settings import TlsMasterSettings, TlsSettings, tls_plan
 from protocols.dnp3.compile import compile_rows
 from protocols.dnp3.plan import (
     NO_SYSTEM_ROW,
@@ -32,7 +31,6 @@ from protocols.dnp3.plan import (
     SerialPlan,
     ServerPlan,
     SystemRows,
-    TlsPlan,
     UnsolicitedPlan,
 )
 
@@ -50,15 +48,6 @@ def _classes(value: list[int]) -> list[int]:
     if wrong:
         raise ValueError(f"class {wrong[0]} sends no events: 1, 2 or 3 expected")
     return value
-
-
-class TlsSettings(Strict):
-    """PEM files, relative to the site file."""
-
-    certificate: str
-    key: str
-    ca: str
-    passphrase: str = ""
 
 
 class TimeSettings(Strict):
@@ -126,7 +115,7 @@ class UnsolicitedSettings(Strict):
     hold_off_s: Annotated[float, Field(ge=0, le=3_600)] = 0
 
 
-class Dnp3MasterSettings(MasterSettings):
+class Dnp3MasterSettings(TlsMasterSettings):
     """Keys of a master."""
 
     address: _LinkAddress
@@ -171,13 +160,14 @@ class Dnp3Settings:
         if not settings.listen and not settings.serial and not any(m.settings.dial for m in server.masters):
             report.error(server.place, "nowhere to meet a master: listen or serial, or dial of a master, expected")
         _check_unique(server, report)
+        _check_pinned(server, report)
         masters = [_master(source, server, catalogue, report) for source in server.masters]
         return ServerPlan(
             name=settings.name,
             masters=masters,
             listen=listen,
             serial=serial,
-            tls=_tls(server, report),
+            tls=tls_plan(server, report),
             connections=settings.connections,
             system={master.name: _system(settings.name, master.name, catalogue) for master in masters},
             commands={master.name: _commandable(master) for master in masters},
@@ -325,20 +315,6 @@ def _serial_words() -> str:
     return ", ".join(["baudrate=9600", *(f"{key}={'|'.join(values)}" for key, values in _SERIAL_KEYS.items())])
 
 
-def _tls(server: ServerSource, report: Report) -> TlsPlan | None:
-    settings: TlsSettings | None = server.settings.tls
-    if settings is None:
-        return None
-    place = server.key("tls")
-    folder = Path(place.file).parent
-    files = {name: folder / getattr(settings, name) for name in ("certificate", "key", "ca")}
-    for name, path in files.items():
-        if not path.is_file():
-            report.error(place, f"tls {name}: no file {path}")
-    paths = {name: str(path.resolve()) for name, path in files.items()}
-    return TlsPlan(certificate=paths["certificate"], key=paths["key"], ca=paths["ca"], passphrase=settings.passphrase)
-
-
 def _check_reachable(source: MasterSource, server: Dnp3ServerSettings, report: Report) -> None:
     settings: Dnp3MasterSettings = source.settings
     if not settings.addresses and not settings.dial and not server.serial:
@@ -360,6 +336,19 @@ def _check_unique(server: ServerSource, report: Report) -> None:
                 other.key("address"),
                 f"masters {one.settings.name} and {other.settings.name} both have link address"
                 f" {other.settings.address}, outstation {_outstation(other, server)} and the same place to call from",
+            )
+
+
+def _check_pinned(server: ServerSource, report: Report) -> None:
+    """The handshake comes before the link address: it demands a pinned certificate of all at one place, or of none."""
+    for one, other in combinations(server.masters, 2):
+        first, second = one.settings, other.settings
+        shared = _overlap(first.addresses, second.addresses) or (first.dial and first.dial == second.dial)
+        if shared and bool(first.tls_certificates) != bool(second.tls_certificates):
+            report.error(
+                other.key("tls_certificates"),
+                f"masters {first.name} and {second.name} call from the same place:"
+                " tls_certificates of both, or of neither, expected",
             )
 
 

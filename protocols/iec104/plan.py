@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.points import Rows
+from gateway.tls.plan import TlsPlan
 from protocols.iec104.asdu import MAX_OBJECTS
 from protocols.iec104.clock import ClockSync
 from protocols.iec104.connection import ApciParameters
-from protocols.iec104.tlsplan import TlsPlan
 
 NO_SYSTEM_ROW = -1
 

@@ -12,6 +12,8 @@ from typing import Final
 from gateway.contracts import Command, Origin, ServerPort
 from gateway.events import EventJournal, journal_path
 from gateway.points import Changes
+from gateway.tls.channel import TlsChannel, TlsEntrance
+from gateway.tls.door import TlsDoor
 from protocols.iec104.clock import EventClock
 from protocols.iec104.group import Group
 from protocols.iec104.housekeeping import Housekeeping
@@ -23,8 +25,6 @@ from protocols.iec104.session import Session, SetClock, Submit
 from protocols.iec104.station import Station, StationOptions
 from protocols.iec104.systemclock import ClockWatch, set_system_clock
 from protocols.iec104.time56 import Zone
-from protocols.iec104.tls import TlsDoor
-from protocols.iec104.tlschannel import TlsChannel, TlsEntrance
 
 BACKLOG: Final = 64
 STRANGERS_LOGGED: Final = 1_000
@@ -156,15 +156,15 @@ class Iec104Server:
             return None
         door = TlsDoor(self.plan.tls, self.log)
         door.open()
-        return TlsEntrance(door, self._master_at, self._refuse, lambda: Link(self), self.log)
+        return TlsEntrance(door, self._masters_at, self._refuse, lambda _: Link(self), self.log)
 
     def _protocol(self) -> asyncio.Protocol:
         return Link(self) if self._entrance is None else TlsChannel(self._entrance)
 
-    def _master_at(self, peer: str) -> str:
-        """Name of the master at an address; empty for a stranger, who is refused."""
+    def _masters_at(self, peer: str) -> tuple[str, ...]:
+        """Name of the one master at an address; none for a stranger, who is refused."""
         group = self._group_at(peer)
-        return "" if group is None else group.station.plan.name
+        return () if group is None else (group.station.plan.name,)
 
     def _group_at(self, peer: str) -> Group | None:
         address = _plain(peer)

@@ -21,6 +21,7 @@ from gateway.contracts.settings import (
     Strict,
 )
 from gateway.points import PointCatalogue, Rows
+from gateway.tls.settings import TlsMasterSettings, TlsSettings, tls_plan
 from protocols.iec104.clock import ClockSync
 from protocols.iec104.compile import compile_rows
 from protocols.iec104.connection import ApciParameters
@@ -33,7 +34,6 @@ from protocols.iec104.plan import (
     SystemRows,
 )
 from protocols.iec104.time56 import Zone
-from protocols.iec104.tlssettings import TlsMasterSettings, TlsSettings, tls_plan
 
 _Window = Annotated[int, Field(ge=1, le=32_767)]
 _Timeout = Annotated[float, Field(ge=1, le=255)]

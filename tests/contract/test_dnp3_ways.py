@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 import termios
 import tty
-from pathlib import Path
 
-import pytest
-
-from protocols.dnp3.plan import SerialPlan, TlsPlan, UnsolicitedPlan
+from protocols.dnp3.plan import SerialPlan, UnsolicitedPlan
 from protocols.dnp3.pointtypes import PointType as T
 from tests.contract.server_suite import until
-from tests.kit import pki
 from tests.kit.dnp3kit import Row as MapRow
-from tests.kit.dnp3kit import Site, columns, master, plan, site
-from tests.kit.pki import client
-from tests.peers import rawdnp3 as raw
+from tests.kit.dnp3kit import columns, master, plan, site
 from tests.peers.rawdnp3 import CLASS_0, RawDnp3
 
 STATIC = "010200000001"
@@ -107,41 +100,5 @@ def test_a_serial_port_that_is_not_there_is_logged_and_tried_again() -> None:
         line = SerialPlan(path="/dev/gridgate-no-such-port")
         async with site(plan(master(addresses=(), serial=True), listen=None, serial=line)) as running:
             await until(lambda: len(running.port.log.said("serial port cannot be opened")) == 1)
-
-    asyncio.run(talk())
-
-
-async def _served(running: Site, context: ssl.SSLContext) -> bool:
-    try:
-        rldc = await running.connect(ssl=context)
-        return bool((await rldc.ask(raw.DELAY)).objects)
-    except (ssl.SSLError, ConnectionError, asyncio.IncompleteReadError):
-        return False
-
-
-def test_only_a_master_with_the_right_certificate_is_served(tmp_path: Path) -> None:
-    ours, others = pki.authority(tmp_path, "ours"), pki.authority(tmp_path, "others")
-    gateway = ours.issue("gateway", hosts=("127.0.0.1",))
-    tls = TlsPlan(certificate=str(gateway), key=str(gateway.with_suffix(".key")), ca=str(ours.file))
-
-    async def talk() -> None:
-        async with site(plan(tls=tls)) as running:
-            assert await _served(running, client(ours, ours.issue("master")))
-            assert not await _served(running, client(ours))
-            assert not await _served(running, client(ours, others.issue("stranger")))
-            await until(lambda: len(running.server.channels) == 1)
-
-    asyncio.run(talk())
-
-
-def test_a_key_that_is_none_keeps_the_server_from_starting(tmp_path: Path) -> None:
-    ours = pki.authority(tmp_path, "ours")
-    (tmp_path / "bad.key").write_text("no key")
-    tls = TlsPlan(certificate=str(ours.file), key=str(tmp_path / "bad.key"), ca=str(ours.file))
-
-    async def talk() -> None:
-        with pytest.raises(OSError, match="PEM"):
-            async with site(plan(tls=tls)):
-                pass
 
     asyncio.run(talk())

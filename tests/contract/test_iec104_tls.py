@@ -17,8 +17,7 @@ import pytest
 pytest.importorskip("cryptography", reason="cryptography makes the test certificates")
 
 from gateway.cli.pki import Authority
-from protocols.iec104.plan import TlsPlan
-from protocols.iec104.tlsplan import TlsMasterPlan
+from gateway.tls.plan import TlsMasterPlan, TlsPlan
 from tests.contract.server_suite import until
 from tests.contract.test_servers import Site, plan, site
 from tests.kit import pki

@@ -10,9 +10,9 @@ from pydantic import BeforeValidator, Field
 
 from gateway.contracts.places import Place, Report
 from gateway.contracts.settings import MasterSettings, MasterSource, ServerSource, Strict
-from protocols.iec104.certificates import CertificateError, normal_fingerprint, parse_subject
-from protocols.iec104.tls import findings
-from protocols.iec104.tlsplan import TlsMasterPlan, TlsPlan
+from gateway.tls.certificates import CertificateError, normal_fingerprint, parse_subject
+from gateway.tls.findings import findings
+from gateway.tls.plan import TlsMasterPlan, TlsPlan
 
 _Checked = TypeVar("_Checked")
 

@@ -17,8 +17,8 @@ from cryptography import x509
 from gateway.contracts.places import Place, Report
 from gateway.contracts.settings import MasterSource, ServerSource
 from gateway.points import PointCatalogue
-from protocols.iec104 import certificates
-from protocols.iec104.certificates import CertificateError
+from gateway.tls import certificates
+from gateway.tls.certificates import CertificateError
 from protocols.iec104.plan import ServerPlan
 from protocols.iec104.settings import SETTINGS, Iec104MasterSettings, Iec104ServerSettings
 from tests.kit import pki

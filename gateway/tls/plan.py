@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from protocols.iec104.certificates import Subject
+from gateway.tls.certificates import Subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

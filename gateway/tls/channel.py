@@ -9,38 +9,42 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 from gateway.contracts import Log
-from protocols.iec104.certificates import subject_of, subject_words
-from protocols.iec104.tls import TlsDoor, words
+from gateway.tls.certificates import subject_of, subject_words
+from gateway.tls.door import TlsDoor
+from gateway.tls.words import words
 
 HANDSHAKES: Final = 16
-"""Handshakes of one master's addresses at once; who opens more is refused."""
+"""Handshakes of the same masters' addresses at once; who opens more is refused."""
 _READ: Final = 65_536
 
 
 class TlsEntrance:
-    """What all connections of a listener share.
+    """What all connections of a listener share, or all that we make to one end point (`client`).
 
-    `master_at` gives the master of an address, or an empty string for a stranger (refused already); `refuse` logs
-    (peer, cause); `make` makes the protocol inside.
+    `masters_at` gives the masters that an address may be of, none for a stranger (refused already); `refuse` logs
+    (peer, cause); `make` makes the protocol inside, for those of them whose certificate was shown.
     """
 
     def __init__(
         self,
         door: TlsDoor,
-        master_at: Callable[[str], str],
+        masters_at: Callable[[str], Sequence[str]],
         refuse: Callable[[str, str], None],
-        make: Callable[[], asyncio.Protocol],
+        make: Callable[[Sequence[str]], asyncio.Protocol],
         log: Log,
+        *,
+        client: bool = False,
     ) -> None:
         self.door = door
-        self.master_at = master_at
+        self.masters_at = masters_at
         self.refuse = refuse
         self.make = make
         self.log = log
+        self.client = client
         self.shaking: set[TlsChannel] = set()
 
     def close(self) -> None:
@@ -60,7 +64,9 @@ class TlsChannel(asyncio.Protocol):
         self._inner: asyncio.Protocol | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._fault: Exception | None = None
-        self._peer = self._master = ""
+        self._peer = ""
+        self._masters: Sequence[str] = ()
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake with a known address."""
@@ -68,18 +74,20 @@ class TlsChannel(asyncio.Protocol):
         self._raw = raw = cast(asyncio.Transport, transport)
         name = raw.get_extra_info("peername")
         self._peer = str(name[0]) if name else ""
-        self._master = entrance.master_at(self._peer)
-        if not self._master:
+        self._masters = entrance.masters_at(self._peer)
+        if not self._masters:
             raw.abort()
             return
-        if sum(channel._master == self._master for channel in entrance.shaking) >= HANDSHAKES:
-            entrance.refuse(self._peer, f"{HANDSHAKES} TLS handshakes of {self._master} are under way")
+        if sum(channel._masters == self._masters for channel in entrance.shaking) >= HANDSHAKES:
+            entrance.refuse(self._peer, f"{HANDSHAKES} TLS handshakes of {', '.join(self._masters)} are under way")
             raw.abort()
             return
-        context = entrance.door.context(self._master)
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        context = entrance.door.context(self._masters, client=entrance.client)
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=not entrance.client)
         entrance.shaking.add(self)
         self._timer = asyncio.get_running_loop().call_later(entrance.door.plan.handshake_s, self._late)
+        if entrance.client:
+            self._shake(self._tls)
 
     def data_received(self, data: bytes) -> None:
         """Octets of the handshake or of the link within."""
@@ -104,6 +112,8 @@ class TlsChannel(asyncio.Protocol):
         self._tls = None
         if inner is not None:
             inner.connection_lost(self._fault or exc)
+        if not self.closed.done():
+            self.closed.set_result(None)
 
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`."""
@@ -159,26 +169,26 @@ class TlsChannel(asyncio.Protocol):
         except ssl.SSLError as error:
             # What OpenSSL left to be sent is the alert that tells the other side.
             self._flush()
-            self._turn_away(words(error))
+            self._turn_away(words(error, client=self._entrance.client))
             return
         self._flush()
         self._enter(tls)
 
     def _enter(self, tls: ssl.SSLObject) -> None:
-        cause = self._entrance.door.refusal(self._master, tls)
+        masters, cause = self._entrance.door.admitted(self._masters, tls)
         if cause:
             self._turn_away(cause)
             return
         self._settle()
         self._entrance.log.info(
             "master authenticated",
-            master=self._master,
+            master=", ".join(masters),
             peer=self._peer,
             subject=subject_words(subject_of(tls.getpeercert() or {})),
             tls=tls.version(),
             cipher=(tls.cipher() or ("",))[0],
         )
-        self._inner = self._entrance.make()
+        self._inner = self._entrance.make(masters)
         self._inner.connection_made(_Transport(self))
 
     def _read(self, tls: ssl.SSLObject, inner: asyncio.Protocol) -> None:
