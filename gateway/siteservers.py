@@ -122,7 +122,9 @@ def _compile(
         MasterSource(settings, _bindings(settings, section, server, folder, points, maps), section.place, section.keys)
         for settings, section in server.masters
     ]
-    source = ServerSource(server.settings, masters, server.section.place, server.section.keys)
+    own = getattr(server.settings, "map", "")
+    rows = _bindings(server.settings, server.section, server, folder, points, maps) if own else []
+    source = ServerSource(server.settings, masters, server.section.place, server.section.keys, rows)
     plan = server.grid.compile(source, catalogue, report)
     entry = ServerEntry(
         name=server.settings.name,

@@ -153,12 +153,16 @@ class MasterSource:
 
 @dataclass(frozen=True, slots=True)
 class ServerSource:
-    """A validated server with its masters. `settings.masters` is not to be used; `masters` is."""
+    """A validated server with its masters. `settings.masters` is not to be used; `masters` is.
+
+    `rows`: of the server's own map, where its protocol has one in place of maps of masters (key `map`).
+    """
 
     settings: Any
     masters: list[MasterSource]
     place: Place
     keys: dict[str, Place] = field(default_factory=dict)
+    rows: list[MasterRowSource] = field(default_factory=list)
 
     def key(self, name: str) -> Place:
         """Where this key stands, or the server if it was left out."""

@@ -1,0 +1,156 @@
+"""This server's certificate and key: read, or made at the first start."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import os
+import socket
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from gateway.contracts import Log
+from protocols.opcua.certificates import Certificate, CertificateError, load_certificate
+from protocols.opcua.channel import Identity
+from protocols.opcua.plan import ServerPlan
+
+DAYS: Final = 365 * 10
+KEY_BITS: Final = 2048
+_BACKDATED: Final = datetime.timedelta(hours=1)
+_WILDCARD: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
+
+
+def own_identity(plan: ServerPlan, folder: Path, log: Log) -> Identity:
+    """Certificate and key of the plan, or of `folder`/own. Raises `OSError` or `CertificateError`."""
+    given = bool(plan.pki.certificate)
+    certificate_path = Path(plan.pki.certificate) if given else folder / "own" / "certificate.der"
+    key_path = Path(plan.pki.key) if given else folder / "own" / "key.pem"
+    if not given and not (certificate_path.exists() and key_path.exists()):
+        make_certificate(plan, certificate_path, key_path)
+        log.info("certificate made", file=str(certificate_path))
+    data = certificate_path.read_bytes()
+    certificate = load_certificate(data)
+    key = _load_key(key_path, plan.pki.passphrase)
+    if key.public_key() != certificate.key:
+        raise CertificateError(f"the key in {key_path} does not belong to {certificate_path}")
+    _check_names(plan, certificate, certificate_path, log)
+    warn_of_expiry(plan, certificate, log)
+    return Identity(certificate=certificate, key=key, chain=_chain(data))
+
+
+def warn_of_expiry(plan: ServerPlan, certificate: Certificate, log: Log) -> float:
+    """Days that it still holds; logged when they are few."""
+    left = certificate.x509.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+    days = left / datetime.timedelta(days=1)
+    if days < plan.pki.expiry_warning_days:
+        until = f"{certificate.x509.not_valid_after_utc:%Y-%m-%d}"
+        log.warning("certificate expires soon" if days > 0 else "certificate has expired", until=until)
+    return days
+
+
+def make_certificate(plan: ServerPlan, certificate_path: Path, key_path: Path) -> None:
+    """A self-signed one with every name under which clients reach this server; the key has mode 0600."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=KEY_BITS)
+    now = datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"GridGate {plan.name}"[:64])])
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=True,
+        key_encipherment=True,
+        data_encipherment=True,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATED)
+        .not_valid_after(now + datetime.timedelta(days=DAYS))
+        .add_extension(x509.SubjectAlternativeName(_names(plan)), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    _write(key_path, pem)
+    _write(certificate_path, made.public_bytes(serialization.Encoding.DER))
+
+
+def _names(plan: ServerPlan) -> list[x509.GeneralName]:
+    hosts = [plan.host, *plan.hosts]
+    if _WILDCARD & set(hosts):
+        hosts += ["localhost", "127.0.0.1"]
+    own = socket.gethostname()
+    hosts += [own]
+    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(plan.application_uri)]
+    for host in dict.fromkeys(hosts):
+        if host in _WILDCARD:
+            continue
+        try:
+            names.append(x509.IPAddress(ipaddress.ip_address(host)))
+        except ValueError:
+            names.append(x509.DNSName(host))
+    if "127.0.0.1" in hosts and "localhost" not in hosts:
+        names.append(x509.DNSName("localhost"))
+    return names
+
+
+def _check_names(plan: ServerPlan, certificate: Certificate, path: Path, log: Log) -> None:
+    if plan.application_uri not in certificate.uris:
+        raise CertificateError(
+            f"{path} does not name the application: URI {plan.application_uri} expected in its alternative names,"
+            f" found {', '.join(certificate.uris) or 'none'}"
+        )
+    missing = [host for host in (plan.host, *plan.hosts) if host.lower() not in (*certificate.hosts, *_WILDCARD)]
+    if missing:
+        log.warning("certificate does not name the host: clients may refuse it", file=str(path), hosts=missing)
+
+
+def _load_key(path: Path, passphrase: str) -> rsa.RSAPrivateKey:
+    data = path.read_bytes()
+    secret = passphrase.encode() or None
+    try:
+        pem = b"-----BEGIN" in data
+        key = (serialization.load_pem_private_key if pem else serialization.load_der_private_key)(data, secret)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise CertificateError(f"{path} holds no usable key: {str(error)[:100]}") from None
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise CertificateError(f"{path} holds no RSA key")
+    return key
+
+
+def _chain(data: bytes) -> bytes:
+    """DER of what stands behind the certificate in a PEM file."""
+    if b"-----BEGIN" not in data:
+        return b""
+    behind = x509.load_pem_x509_certificates(data)[1:]
+    return b"".join(one.public_bytes(serialization.Encoding.DER) for one in behind)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
