@@ -18,12 +18,14 @@ from typing import Any, Final
 import numpy as np
 
 from gateway import registry
+from gateway.alarms import AlarmCatalogue, Priority
+from gateway.alarms.section import AUDIT_FAILING, AlarmSection, audit_seed, device_seeds, master_seeds
 from gateway.contracts import ConfigError, FieldSettings, Place, Problem, Report
 from gateway.contracts.settings import DeviceSource
 from gateway.points.calculated import CalculatedPoint, order
 from gateway.points.expression import Expression, ExpressionError
 from gateway.points.model import KIND_BY_WORD, NO_ROW, Kind, PointCatalogue
-from gateway.sitemaps import FLOAT_COLUMNS, MapReader, check_limits
+from gateway.sitemaps import FLOAT_COLUMNS, MapReader, alarm_wish, check_alarm, check_limits
 from gateway.sitemodel import CalculatedSettings, ControlSettings, LocalRemoteSettings, SiteSettings
 from gateway.siteplan import DeviceSystemRows, MasterSystemRows, ServerEntry, SitePlan
 from gateway.sitepoints import SYSTEM, SitePoints
@@ -109,6 +111,12 @@ class _Loader:
         servers = check_servers(top, report)
         device_system = self._device_system()
         master_system = self._master_system(servers)
+        alarms = AlarmSection.read(top, self._path.parent, self._maps, report)
+        audit = self._system(AUDIT_FAILING, Kind.BINARY, top.place, "The audit record cannot be written")
+        masters = {(at.settings.name, master.name): master for at in servers for master, _ in at.masters}
+        seeds = device_seeds(device_system, points) + master_seeds(master_system, masters, points)
+        seeds.append(audit_seed(audit, top.place))
+        alarm_system = alarms.system_points(self._system, seeds)
         catalogue = points.catalogue()
         compiled = compile_servers(servers, points, catalogue, self._maps, report)
         return SitePlan(
@@ -128,6 +136,8 @@ class _Loader:
             },
             device_system=device_system,
             master_system=master_system,
+            alarms=alarms.compile(points, catalogue, seeds, report),
+            alarm_system=alarm_system,
             log_level=site.log.level,
         )
 
@@ -186,6 +196,7 @@ class _Loader:
             self._points.doubt(section.value.get("point"))
             return None
         check_limits(settings, section.key_place, self._report)
+        check_alarm(settings, section.key_place, self._report)
         self._reserved(settings.point, section.key_place("point"))
         numbers = {name: value for name in FLOAT_COLUMNS if (value := getattr(settings, name, None)) is not None}
         row = self._points.add(
@@ -196,6 +207,9 @@ class _Loader:
             settings.unit,
             **numbers,
         )
+        wish = alarm_wish(settings, section.place)
+        if row is not None and wish is not None:
+            self._points.alarms[row] = wish
         return None if row is None else _Calculated(row, settings, section.key_place("expr"))
 
     def _expressions(self, calculated: list[_Calculated]) -> list[CalculatedPoint]:
@@ -319,10 +333,18 @@ def summary(plan: SitePlan) -> str:
         lines.append(f"device {device}: {driver}, {_count(len(plan.device_rows[device]), 'point')}")
     if plan.calculated:
         lines.append(f"calculated: {_count(len(plan.calculated), 'point')}")
+    if plan.alarms is not None:
+        lines.append(f"alarms: {_alarms(plan.alarms)}")
     for server in plan.servers:
         lines.append(f"server {server.name}: {server.protocol} on {server.listen}")
         lines += [f"  master {name}: {_bindings(plan, server, name)}" for name in server.masters]
     return "\n".join(lines)
+
+
+def _alarms(alarms: AlarmCatalogue) -> str:
+    counts = Counter(alarms.priority.tolist())
+    mix = ", ".join(f"{counts[priority]:,} {priority.word}" for priority in reversed(Priority) if counts[priority])
+    return f"{len(alarms):,}" + (f" ({mix})" if mix else "")
 
 
 def _bindings(plan: SitePlan, server: ServerEntry, master: str) -> str:

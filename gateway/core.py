@@ -16,6 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway import registry
+from gateway.alarms.actions import ALARM_ACTIONS
+from gateway.alarms.catalogue import AlarmCatalogue
+from gateway.alarms.service import AlarmService
+from gateway.alarms.store import AlarmStore
+from gateway.alarms.summary import AlarmSystemRows
 from gateway.audit import AuditLog
 from gateway.child import Child
 from gateway.commands import Authority, CommandBroker, rights_by_master
@@ -100,6 +105,18 @@ class Core:
             self.audit,
             log.bind(part="broker"),
         )
+        self.alarms = AlarmService(
+            plan.alarms or AlarmCatalogue(points=plan.catalogue),
+            plan.alarm_system or AlarmSystemRows(),
+            self.table,
+            self.hub,
+            AlarmStore(plan.state_dir / "alarms", log.bind(part="alarms")),
+            self.set_system_rows,
+            log.bind(part="alarms"),
+        )
+        self.broker.handle(ALARM_ACTIONS, self.alarms.act)
+        if plan.alarm_system is not None:
+            self.broker.handle_point(plan.alarm_system.acknowledge_all, self.alarms.acknowledge_point)
         self._calculated = CalculatedPoints(plan.calculated) if plan.calculated else None
         self._chatter = ChatterFilter.of(plan.catalogue)
         self._drivers: list[FieldDriver | None] = [None] * len(plan.drivers)
@@ -114,8 +131,10 @@ class Core:
     async def start(self) -> None:
         """Open the feed, start the drivers. Raises `OSError` when the state directory cannot be used."""
         self.audit.start()
+        self.alarms.start()
         await self.hub.start(socket_path(self.plan.state_dir))
         self._tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(self._count())]
+        self._tasks.append(asyncio.create_task(self.alarms.run()))
         for index, (driver_name, _) in enumerate(self.plan.drivers):
             self._tasks.append(asyncio.create_task(self._keep_driver(index, driver_name)))
 
@@ -126,6 +145,7 @@ class Core:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.broker.stop()
         await self.hub.stop()
+        self.alarms.stop()
         self.audit.stop()
 
     def publish(self, rows: Rows, values: Values, qualities: Qualities, times_ns: Times | int) -> None:
@@ -140,11 +160,14 @@ class Core:
         if not len(batch):
             return
         self.hub.append(batch)
+        self.alarms.after(batch)
         if self._calculated is not None:
             table = self.table
             new = self._calculated.after(batch["row"], table.value, table.quality, table.time_ns)
             if new is not None:
-                self.hub.append(table.publish(*new, time.monotonic_ns()))
+                made = table.publish(*new, time.monotonic_ns())
+                self.hub.append(made)
+                self.alarms.after(made)
 
     def device_state(self, device: str, state: DeviceState, text: str) -> None:
         """Log a device's change of state and show it as its system point."""
@@ -161,6 +184,10 @@ class Core:
         if row is not None:
             rows = np.array([row], np.uint32)
             self.publish(rows, np.array([value]), np.zeros(1, np.uint32), time.time_ns())
+
+    def set_system_rows(self, rows: Rows, values: Values) -> None:
+        """Set system points by row."""
+        self.publish(rows, values, np.zeros(len(rows), np.uint32), time.time_ns())
 
     def refresh_ages(self) -> None:
         """A calculated point was last seen when the oldest of its inputs was; a system point just now."""
@@ -183,6 +210,7 @@ class Core:
         """Errors of each device as a system point."""
         while True:
             await asyncio.sleep(_COUNTERS_S)
+            self.set_system("system/audit/failing", float(not self.audit.healthy))
             for driver in self._drivers:
                 if driver is not None:
                     for device, counters in driver.counters().items():

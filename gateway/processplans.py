@@ -6,6 +6,7 @@ import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gateway.alarms.catalogue import AlarmCatalogue
 from gateway.child import ProcessPlans
 from gateway.points.model import PointCatalogue
 from gateway.siteplan import ServerEntry, SitePlan
@@ -20,6 +21,7 @@ class WorkerPlan:
     log_level: str
     catalogue: PointCatalogue
     server: ServerEntry
+    alarms: AlarmCatalogue | None = None
 
 
 def process_plans(plan: SitePlan, state_dir: Path | None) -> ProcessPlans:
@@ -35,6 +37,7 @@ def process_plans(plan: SitePlan, state_dir: Path | None) -> ProcessPlans:
             log_level=plan.log_level,
             catalogue=plan.catalogue,
             server=server,
+            alarms=plan.alarms,
         )
         title = f"{server.protocol} {server.name}"
         processes[title] = ("worker", pickle.dumps(worker, pickle.HIGHEST_PROTOCOL))

@@ -25,6 +25,16 @@ FLOAT_COLUMNS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class AlarmWish:
+    """What a point's own row says of its alarms besides the limits: the state that is one, priority, message."""
+
+    state: float | None
+    priority: str | None
+    message: str
+    place: Place
+
+
 @dataclass(slots=True)
 class CheckedMap:
     """Rows that passed their model, where they stand, and point names of rows that did not."""
@@ -48,6 +58,8 @@ class DeviceMap:
     """By `FLOAT_COLUMNS`; NaN where the cell is empty."""
     feedbacks: list[tuple[int, str]]
     """(element, feedback as written)."""
+    alarms: list[tuple[int, AlarmWish]]
+    """(element, what its row says of its alarms), where it says anything."""
 
 
 class MapReader:
@@ -113,7 +125,7 @@ def _row_words(place: Place, report: Report) -> Words:
 def _device_map(checked: CheckedMap, report: Report) -> DeviceMap:
     models = _without_repeats(checked, report)
     columns = {name: _numbers([getattr(row, name) for row in models]) for name in FLOAT_COLUMNS}
-    for check in (_check_scale, _check_feedback, _check_limits, _check_chatter):
+    for check in (_check_scale, _check_feedback, _check_limits, _check_chatter, _check_alarm):
         for row, place in zip(models, checked.places, strict=True):
             check(row, place, report)
     return DeviceMap(
@@ -124,6 +136,11 @@ def _device_map(checked: CheckedMap, report: Report) -> DeviceMap:
         kinds=np.array([KIND_BY_WORD[row.kind] for row in models], np.uint8),
         numbers=columns,
         feedbacks=[(i, row.feedback) for i, row in enumerate(models) if row.feedback],
+        alarms=[
+            (i, wish)
+            for i, (row, place) in enumerate(zip(models, checked.places, strict=True))
+            if (wish := alarm_wish(row, place)) is not None
+        ],
     )
 
 
@@ -175,6 +192,35 @@ def _a(word: str) -> str:
 
 
 _ALARMS: Final = ("alarm_ll", "alarm_l", "alarm_h", "alarm_hh")
+
+
+_ALARM_STATES: Final = {"binary": (0.0, 1.0), "double": (0.0, 1.0, 2.0, 3.0)}
+
+
+def alarm_wish(row: Any, place: Place) -> AlarmWish | None:
+    """What a device-map row or a calculated point says of its alarms, if anything."""
+    if row.alarm is None and row.alarm_priority is None and not row.alarm_message:
+        return None
+    return AlarmWish(row.alarm, row.alarm_priority, row.alarm_message, place)
+
+
+def _check_alarm(row: Any, place: Place, report: Report) -> None:
+    check_alarm(row, place.at, report)
+
+
+def check_alarm(row: Any, at: Callable[[str], Place], report: Report) -> None:
+    """The state that is an alarm; for device-map rows and calculated points."""
+    if row.alarm is None:
+        if all(getattr(row, name) is None for name in _ALARMS) and (row.alarm_priority or row.alarm_message):
+            name = "alarm_priority" if row.alarm_priority else "alarm_message"
+            report.warning(at(name), "without an alarm limit or an alarm state this has no effect")
+        return
+    states = _ALARM_STATES.get(row.kind)
+    if states is None:
+        report.error(at("alarm"), f"only a binary or double has a state that is an alarm; this point is {_a(row.kind)}")
+    elif row.alarm not in states:
+        known = ", ".join(f"{state:g}" for state in states)
+        report.error(at("alarm"), f"a {row.kind} is never {row.alarm:g}: expected one of {known}")
 
 
 def _check_limits(row: Any, place: Place, report: Report) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gateway.contracts.settings import Name, PointName, Strict
+from gateway.contracts.settings import AlarmPriority, Name, PointName, Strict
 
 
 def _nothing_is_empty(value: object) -> object:
@@ -31,6 +31,9 @@ class CalculatedSettings(Strict):
     alarm_l: float | None = None
     alarm_h: float | None = None
     alarm_hh: float | None = None
+    alarm: float | None = None
+    alarm_priority: AlarmPriority | None = None
+    alarm_message: str = ""
     max_age_s: Annotated[float | None, Field(gt=0)] = None
 
 
@@ -64,6 +67,7 @@ class SiteSettings(Strict):
     calculated: Entries = Field(default_factory=list)
     servers: Entries = Field(default_factory=list)
     control: dict[str, Any] | None = None
+    alarms: dict[str, Any] | None = None
     history: dict[str, Any] | None = None
     hmi: dict[str, Any] | None = None
     log: LogSettings = LogSettings()

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.alarms.catalogue import AlarmCatalogue
+from gateway.alarms.summary import AlarmSystemRows
 from gateway.contracts import Problem
 from gateway.points.calculated import CalculatedPoint
 from gateway.points.model import PointCatalogue
@@ -71,6 +73,8 @@ class SitePlan:
     device_rows: dict[str, NDArray[np.uint32]] = field(default_factory=dict)
     device_system: dict[str, DeviceSystemRows] = field(default_factory=dict)
     master_system: dict[tuple[str, str], MasterSystemRows] = field(default_factory=dict)
+    alarms: AlarmCatalogue | None = None
+    alarm_system: AlarmSystemRows | None = None
     log_level: str = "info"
     warnings: list[Problem] = field(default_factory=list)
 

@@ -15,7 +15,7 @@ from gateway.contracts import Place, Report, nearest
 from gateway.contracts.settings import DeviceRowSource
 from gateway.points.expression import near_names
 from gateway.points.model import NO_ROW, Kind, PointCatalogue
-from gateway.sitemaps import FLOAT_COLUMNS, DeviceMap
+from gateway.sitemaps import FLOAT_COLUMNS, AlarmWish, DeviceMap
 
 SYSTEM: Final = "system"
 SCANS_TO_MAX_AGE: Final = 3.0
@@ -53,6 +53,8 @@ class SitePoints:
     names: list[str] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     devices: list[str] = field(default_factory=list)
+    alarms: dict[int, AlarmWish] = field(default_factory=dict)
+    """By row: what the point's own row says of its alarms."""
     _descriptions: list[str] = field(default_factory=list)
     _units: list[str] = field(default_factory=list)
     _blocks: list[_Block] = field(default_factory=list)
@@ -81,6 +83,9 @@ class SitePoints:
         self._blocks.append(_Block(found.kinds[keep], numbers, len(self.devices)))
         self.devices.append(settings.name)
         row_of = {element: first + n for n, element in enumerate(keep)}
+        for element, wish in found.alarms:
+            if element in row_of:
+                self.alarms[row_of[element]] = wish
         for element, name in found.feedbacks:
             if element in row_of:
                 at = places[element].at("feedback")

@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from gateway import registry
+from gateway.alarms.catalogue import AlarmCatalogue
+from gateway.alarms.mirror import AlarmMirror
+from gateway.alarms.model import AlarmRecord
 from gateway.child import Child
 from gateway.contracts.command import CommandPort
 from gateway.contracts.log import Log
-from gateway.contracts.server import OutputServer, TableView
+from gateway.contracts.server import AlarmsView, OutputServer, TableView
 from gateway.feed.address import socket_path
 from gateway.feed.client import FeedClient
 from gateway.inspection import Inspection, inspection_path
@@ -35,6 +38,7 @@ class _Port:
         self.table: TableView = client.mirror
         self.commands: CommandPort = client
         self.trace = TraceRing()
+        self.alarms: AlarmsView = client.alarms or AlarmMirror(AlarmCatalogue(points=catalogue))
 
     def confirm(self, master: str, seq: int) -> None:
         self._client.confirm(master, seq)
@@ -52,7 +56,7 @@ class Worker:
         name = f"{entry.protocol} {entry.name}"
         size = len(plan.catalogue)
         self.client = FeedClient(
-            socket_path(plan.state_dir), name, entry.name, size, self, log.bind(part="feed"), entry.masters
+            socket_path(plan.state_dir), name, entry.name, size, self, log.bind(part="feed"), entry.masters, plan.alarms
         )
         make: Callable[[Any, Any], OutputServer] = registry.load(registry.grid(entry.protocol).server)
         self.port = _Port(self.client, plan.catalogue, plan.state_dir, log)
@@ -66,6 +70,11 @@ class Worker:
 
     def feed_changes(self, batch: Changes, seq: int) -> None:
         self.server.changes(batch, seq)
+
+    def feed_alarms(self, records: list[AlarmRecord]) -> None:
+        tell: Callable[[list[AlarmRecord]], None] | None = getattr(self.server, "alarms", None)
+        if tell is not None:
+            tell(records)
 
     def feed_ready(self) -> None:
         self._primed.set()

@@ -29,6 +29,7 @@ from gateway.contracts.driver import (
 from gateway.contracts.log import Log
 from gateway.contracts.places import ConfigError, Place, Problem, Report, nearest
 from gateway.contracts.server import (
+    AlarmsView,
     DescribedFrame,
     DocumentWriter,
     FrameDescriber,
@@ -48,6 +49,7 @@ __all__ = [
     "DocumentWriter",
     "DescribedFrame",
     "Action",
+    "AlarmsView",
     "Command",
     "CommandPort",
     "ConfigError",

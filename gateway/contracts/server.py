@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.contracts.command import CommandPort
 from gateway.contracts.log import Log
 from gateway.points.change import Changes, Qualities, Rows, Times, Values
 from gateway.points.model import PointCatalogue
+
+if TYPE_CHECKING:
+    from gateway.alarms.catalogue import AlarmCatalogue
+    from gateway.alarms.model import AlarmRecord
 
 
 class TableView(Protocol):
@@ -18,6 +23,21 @@ class TableView(Protocol):
     value: Values
     quality: Qualities
     time_ns: Times
+
+
+class AlarmsView(Protocol):
+    """The worker's copy of the site's alarms. Read only for servers."""
+
+    catalogue: AlarmCatalogue
+
+    @property
+    def records(self) -> Mapping[int, AlarmRecord]:
+        """Every alarm that is not plainly normal, by its index in the catalogue."""
+        ...
+
+    def record(self, index: int) -> AlarmRecord:
+        """The alarm as it was last told."""
+        ...
 
 
 class FrameTrace(Protocol):
@@ -54,6 +74,8 @@ class ServerPort(Protocol):
     table: TableView
     commands: CommandPort
     trace: FrameTrace
+    alarms: AlarmsView
+    """As they stand; a server that wants to be told has a method ``alarms(records: list[AlarmRecord]) -> None``."""
     state_dir: Path
     """For what must survive this process: journals."""
 

@@ -21,6 +21,9 @@ def _blank_is_missing(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
+AlarmPriority = Literal["critical", "high", "medium", "low", "off"]
+"""``off``: there is no such alarm."""
+
 Cell = BeforeValidator(_blank_is_missing)
 """For a CSV column that may be empty: ``Annotated[float | None, Cell] = None``."""
 
@@ -68,6 +71,9 @@ class DeviceRow(Strict):
     alarm_l: Annotated[float | None, Cell] = None
     alarm_h: Annotated[float | None, Cell] = None
     alarm_hh: Annotated[float | None, Cell] = None
+    alarm: Annotated[float | None, Cell] = None
+    alarm_priority: Annotated[AlarmPriority | None, Cell] = None
+    alarm_message: str = ""
     max_age_s: Annotated[Annotated[float, Field(gt=0)] | None, Cell] = None
     feedback: Annotated[str | None, Cell] = None
     feedback_tolerance: Annotated[Annotated[float, Field(ge=0)] | None, Cell] = None

@@ -8,11 +8,15 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
+from gateway.alarms.catalogue import AlarmCatalogue
+from gateway.alarms.mirror import AlarmMirror
+from gateway.alarms.model import AlarmRecord
 from gateway.contracts.command import Command, OnOutcome, Outcome, Reason, Stage
 from gateway.contracts.log import Log
 from gateway.feed.address import short_path
+from gateway.feed.alarmring import read_alarms
 from gateway.feed.commandwire import command_to, outcome_from
 from gateway.feed.frames import (
     MAX_FRAME_BYTES,
@@ -57,6 +61,15 @@ class FeedListener(Protocol):
         ...
 
 
+@runtime_checkable
+class AlarmListener(Protocol):
+    """What a reader is told that asked for alarms."""
+
+    def feed_alarms(self, records: list[AlarmRecord]) -> None:
+        """Alarm events in order, or, after an absence, the alarms that stand otherwise than before."""
+        ...
+
+
 class FeedClient:
     """Keeps `mirror` equal to the core's table and tells `listener`; survives the core.
 
@@ -72,9 +85,14 @@ class FeedClient:
         listener: FeedListener,
         log: Log,
         masters: Sequence[str] = (),
+        alarms: AlarmCatalogue | None = None,
     ) -> None:
-        """`masters` of this server: what each needs no more is kept by the core, from the first welcome on."""
+        """`masters` of this server: what each needs no more is kept by the core, from the first welcome on.
+
+        `alarms`: of the site, if this reader wants to know of them (see `AlarmListener`).
+        """
         self.mirror = Mirror(size)
+        self.alarms = None if alarms is None else AlarmMirror(alarms)
         self.seq = 0
         self._path, self._name, self._server = path, name, server
         self._listener, self._log, self._masters = listener, log, masters
@@ -93,6 +111,7 @@ class FeedClient:
             FrameKind.OVERRUN: self._overrun,
             FrameKind.OUTCOME: self._outcome,
             FrameKind.COMMANDED: self._commanded,
+            FrameKind.ALARMS: self._alarms,
         }
 
     @property
@@ -122,7 +141,14 @@ class FeedClient:
     def on_connected(self, link: _Connection) -> None:
         self._link = link
         resume = self.seq if self._ready else 0
-        hello = {"name": self._name, "server": self._server, "resume": resume, "replay": not self._ready}
+        hello: dict[str, Any] = {
+            "name": self._name,
+            "server": self._server,
+            "resume": resume,
+            "replay": not self._ready,
+        }
+        if self.alarms is not None:
+            hello["alarms"] = self.alarms.seq
         link.write(json_frame(FrameKind.HELLO, hello))
 
     def on_lost(self, link: _Connection, cause: str) -> None:
@@ -199,6 +225,14 @@ class FeedClient:
         except (KeyError, TypeError, ValueError) as error:
             raise FeedError(f"not a commanded point: {error}") from None
         self._listener.feed_commanded(row, feedback, remote)
+
+    def _alarms(self, seq: int, payload: bytes) -> None:
+        if self.alarms is None:
+            raise FeedError("alarms came that were not asked for")
+        reset, records = read_alarms(payload, len(self.alarms.catalogue))
+        fresh = self.alarms.reset(records, seq) if reset else self.alarms.apply(records)
+        if fresh and isinstance(self._listener, AlarmListener):
+            self._listener.feed_alarms(fresh)
 
     def confirm(self, master: str, seq: int) -> None:
         """Tell the core how far a master has confirmed; lost without harm when there is no core."""

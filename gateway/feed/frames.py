@@ -37,7 +37,7 @@ class FrameKind(IntEnum):
     """What a frame is; reader to core, or core to reader."""
 
     HELLO = 1
-    """reader: JSON {name, server, resume, replay}."""
+    """reader: JSON {name, server, resume, replay, alarms}; alarms: number of the last alarm event, if it wants them."""
     WELCOME = 2
     """core: JSON {site, points, confirmed}; seq = present sequence number."""
     SNAPSHOT = 3
@@ -64,6 +64,8 @@ class FrameKind(IntEnum):
     """core: JSON {row, feedback, remote}: a command was written to the field."""
     GET_SNAPSHOT = 13
     """reader: send a snapshot now."""
+    ALARMS = 15
+    """core: JSON {reset, records}: alarm events, or with reset all alarms that are not normal; seq = last event's."""
 
 
 def frame(kind: FrameKind, payload: bytes = b"", seq: int = 0) -> bytes:

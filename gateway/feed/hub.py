@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
 
+from gateway.alarms.model import AlarmRecord
 from gateway.contracts.command import Command, OnOutcome
 from gateway.contracts.log import Log
 from gateway.feed.address import listening_socket
+from gateway.feed.alarmring import AlarmRing
 from gateway.feed.commandwire import command_from, outcome_to
 from gateway.feed.frames import (
     MAX_REQUEST_BYTES,
@@ -60,6 +62,8 @@ class _Reader:
     name: str = "?"
     server: str = ""
     sent_seq: int = 0
+    alarm_seq: int | None = None
+    """The last alarm event sent; None: it wants none."""
     live: bool = False
     full: bool = False
 
@@ -75,6 +79,7 @@ class FeedHub:
     log: Log
     confirmed: dict[str, dict[str, int]] = field(default_factory=dict)
     """By server: what each of its masters has confirmed."""
+    alarms: AlarmRing = field(default_factory=AlarmRing)
     _readers: set[_Link] = field(default_factory=set)
     _waiting: list[Changes] = field(default_factory=list)
     _flush_handle: asyncio.Handle | None = None
@@ -131,6 +136,14 @@ class FeedHub:
         data = json_frame(FrameKind.COMMANDED, {"row": row, "feedback": feedback, "remote": remote}, self.ring.seq)
         for link in self._readers:
             link.send_beat(data)
+
+    def tell_alarms(self, records: Sequence[AlarmRecord]) -> None:
+        """Tell every reader that wants it what became of alarms, after the changes that brought it about."""
+        self.flush()
+        before = self.alarms.seq
+        data = self.alarms.append(records)
+        for link in self._readers:
+            link.send_alarms(before, data)
 
     async def _heartbeat(self) -> None:
         while True:
@@ -219,6 +232,21 @@ class _Link(asyncio.Protocol):
             reader.sent_seq = seq
             reader.transport.write(data)
 
+    def send_alarms(self, before: int, data: bytes) -> None:
+        """Alarm events for a reader that had all before them; one that is behind finds them in the ring."""
+        reader = self.reader
+        if reader.live and not reader.full and reader.alarm_seq == before:
+            reader.alarm_seq = self._hub.alarms.seq
+            reader.transport.write(data)
+
+    def _catch_up_alarms(self) -> None:
+        reader, alarms = self.reader, self._hub.alarms
+        if reader.alarm_seq is None or reader.alarm_seq == alarms.seq:
+            return
+        for data in alarms.after(reader.alarm_seq):
+            reader.transport.write(data)
+        reader.alarm_seq = alarms.seq
+
     def send_beat(self, beat: bytes) -> None:
         if self.reader.live and not self.reader.full:
             self.reader.transport.write(beat)
@@ -230,12 +258,14 @@ class _Link(asyncio.Protocol):
             return
         if not hub.ring.holds(reader.sent_seq):
             self._overrun(hub.ring.lost_since(reader.sent_seq))
+            self._catch_up_alarms()
             return
         for last, data in hub.ring.after(reader.sent_seq):
             reader.sent_seq = last
             reader.transport.write(data)
             if reader.full:
                 return
+        self._catch_up_alarms()
 
     def _overrun(self, lost: int) -> None:
         reader = self.reader
@@ -257,6 +287,8 @@ class _Link(asyncio.Protocol):
         resume = hello.get("resume", 0)
         if not isinstance(resume, int) or resume < 0:
             raise FeedError("resume is not a sequence number")
+        wanted = hello.get("alarms")
+        reader.alarm_seq = wanted if isinstance(wanted, int) and wanted >= 0 else None
         confirmed = hub.confirmed.get(reader.server, {})
         welcome = {"site": hub.site, "points": len(hub.table), "confirmed": confirmed}
         reader.transport.write(json_frame(FrameKind.WELCOME, welcome, hub.ring.seq))
@@ -270,6 +302,7 @@ class _Link(asyncio.Protocol):
             self._overrun(lost)
         else:
             self._send_snapshot()
+        self._catch_up_alarms()
         if hello.get("replay") and confirmed:
             self._replay(min(confirmed.values()))
         reader.transport.write(frame(FrameKind.REPLAYED, seq=hub.ring.seq))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.alarms.settings import AlarmRow, AlarmSettings
 from gateway.config import load_site
 from gateway.contracts import ConfigError
 from gateway.contracts.settings import DeviceRow, DeviceSettings, MasterRow, MasterSettings, ServerSettings
@@ -42,6 +43,8 @@ DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
     "Master of `protocol: dnp3`": (DNP3.master_model, MasterSettings),
     "Further columns with `protocol: dnp3`": (DNP3.row_model, MasterRow),
     "Control": (ControlSettings, None),
+    "Alarms": (AlarmSettings, None),
+    "Columns of the alarm map": (AlarmRow, None),
     "Log": (LogSettings, None),
     "Columns of every device map": (DeviceRow, None),
     "Further columns with `driver: modbus`": (MODBUS.row_model, DeviceRow),
