@@ -13,7 +13,7 @@ Lengths of cause (2), common address (2) and ioa (3) are fixed by IEC 60870-5-10
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -91,9 +91,9 @@ class Asdu:
         """Address of the first object."""
         return int.from_bytes(self.raw[HEAD.size : HEAD.size + IOA_SIZE], "little")
 
-    def objects(self) -> tuple[NDArray[np.uint32], Elements]:
+    def objects(self, types: Mapping[int, TypeRow] = TYPES) -> tuple[NDArray[np.uint32], Elements]:
         """Addresses and elements of all objects. Raises `Iec104Error` for an unknown type or a wrong length."""
-        row = TYPES.get(self.type_id)
+        row = types.get(self.type_id)
         if row is None:
             raise Iec104Error(f"type identification {self.type_id} is not known")
         body = self.raw[HEAD.size :]

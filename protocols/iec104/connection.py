@@ -1,4 +1,4 @@
-"""One connection of the controlled station: start and stop, numbering, window and timers. Pure: `now` is passed in.
+"""One connection, of either station: start and stop, numbering, window and timers. Pure: `now` is passed in.
 
 State transitions of the controlled station (IEC 60870-5-104 clause 5.3, start and stop procedure):
 
@@ -8,7 +8,12 @@ State transitions of the controlled station (IEC 60870-5-104 clause 5.3, start a
                                            | STOPDT act, I frames unacknowledged             | all acknowledged / con
                                            +-----------------> STOPPING ---------------------+
 
-What `TRANSITIONS` does not list breaks the connection. `now` is in s of any monotonic clock.
+and of the controlling station:
+
+                 STARTDT act sent             STARTDT con              STOPDT act sent             STOPDT con
+      STOPPED -------------------> STARTING --------------> STARTED ------------------> STOPPING ------------> STOPPED
+
+What the table of a role does not list breaks the connection. `now` is in s of any monotonic clock.
 """
 
 from __future__ import annotations
@@ -35,13 +40,22 @@ class ApciParameters:
     t3_s: float = 20.0
 
 
+class Role(StrEnum):
+    """Which station we are."""
+
+    CONTROLLED = "controlled"
+    CONTROLLING = "controlling"
+
+
 class State(StrEnum):
-    """Of the connection, as the controlled station sees it."""
+    """Of the connection, as our station sees it."""
 
     STOPPED = "stopped"
+    STARTING = "starting"
+    """Controlling station: STARTDT act was sent and is not confirmed."""
     STARTED = "started"
     STOPPING = "stopping"
-    """STOPDT act came; its confirmation waits for outstanding acknowledgements."""
+    """STOPDT act came, its confirmation waits for outstanding acknowledgements; or STOPDT act was sent."""
     BROKEN = "broken"
 
 
@@ -112,6 +126,7 @@ class Connection:
 
     parameters: ApciParameters
     opened_at: float
+    role: Role = Role.CONTROLLED
     state: State = State.STOPPED
     _reader: FrameReader = field(default_factory=FrameReader)
     _out: list[bytes] = field(default_factory=list)
@@ -122,6 +137,8 @@ class Connection:
     _first_unacknowledged_at: float = 0.0
     _last_received_at: float = 0.0
     _test_sent_at: float | None = None
+    _asked_at: float | None = None
+    """When STARTDT or STOPDT act was sent that is not confirmed."""
 
     def __post_init__(self) -> None:
         self._last_received_at = self.opened_at
@@ -166,6 +183,22 @@ class Connection:
         self._out.clear()
         return data
 
+    def start(self, now: float) -> None:
+        """Controlling station: ask for data transfer. `ValueError` for the other role, or unless stopped."""
+        self._ask(U.STARTDT_ACT, State.STOPPED, State.STARTING, now)
+
+    def stop(self, now: float) -> None:
+        """Controlling station: acknowledge all that came and ask to stop. `ValueError` unless started."""
+        if self.state is State.STARTED and self._received_unacknowledged:
+            self._supervise()
+        self._ask(U.STOPDT_ACT, State.STARTED, State.STOPPING, now)
+
+    def _ask(self, function: U, before: State, after: State, now: float) -> None:
+        if self.role is not Role.CONTROLLING or self.state is not before:
+            raise ValueError(f"{function.words} by the {self.role} station while {self.state}")
+        self.state, self._asked_at = after, now
+        self._out.append(apci.encode_u(function))
+
     def displace(self) -> None:
         """Stop without the peer's asking: another link of its redundancy group was started.
 
@@ -191,6 +224,8 @@ class Connection:
         deadline = self._last_received_at + p.t3_s if test is None else test + p.t1_s
         if self._unacknowledged:
             deadline = min(deadline, self._unacknowledged[0].at + p.t1_s)
+        if self._asked_at is not None:
+            deadline = min(deadline, self._asked_at + p.t1_s)
         if self._received_unacknowledged:
             deadline = min(deadline, self._first_unacknowledged_at + p.t2_s)
         return deadline
@@ -203,6 +238,9 @@ class Connection:
         p = self.parameters
         if self._unacknowledged and now >= self._unacknowledged[0].at + p.t1_s:
             self._break(f"t1: an I frame was not acknowledged within {p.t1_s:g} s", events)
+        elif self._asked_at is not None and now >= self._asked_at + p.t1_s:
+            asked = "STARTDT" if self.state is State.STARTING else "STOPDT"
+            self._break(f"t1: {asked} was not confirmed within {p.t1_s:g} s", events)
         elif self._test_sent_at is not None and now >= self._test_sent_at + p.t1_s:
             self._break(f"t1: TESTFR was not answered within {p.t1_s:g} s", events)
         elif self._test_sent_at is None and now >= self._last_received_at + p.t3_s:
@@ -213,7 +251,7 @@ class Connection:
 
     def _take(self, frame: Frame, now: float, events: list[Event]) -> None:
         kind = _kind(frame)
-        action = TRANSITIONS.get((self.state, kind))
+        action = TABLES[self.role].get((self.state, kind))
         if action is None:
             raise Iec104Error(f"{kind} while {self.state}")
         action(self, frame, now, events)
@@ -236,11 +274,19 @@ class Connection:
     def _stop_again(self, _frame: Frame, _now: float, _events: list[Event]) -> None:
         self._out.append(apci.encode_u(U.STOPDT_CON))
 
+    def _started(self, _frame: Frame, _now: float, events: list[Event]) -> None:
+        self.state, self._asked_at = State.STARTED, None
+        events.append(Started())
+
+    def _stopped(self, _frame: Frame, _now: float, events: list[Event]) -> None:
+        self.state, self._asked_at = State.STOPPED, None
+        events.append(Stopped())
+
     def _wait(self, _frame: Frame, _now: float, _events: list[Event]) -> None:
         """The confirmation is already on its way, or was never asked for: nothing to do."""
 
     def _stop_when_acknowledged(self, events: list[Event]) -> None:
-        if self.state is State.STOPPING and not self._unacknowledged:
+        if self.state is State.STOPPING and self.role is Role.CONTROLLED and not self._unacknowledged:
             self.state = State.STOPPED
             self._out.append(apci.encode_u(U.STOPDT_CON))
             events.append(Stopped())
@@ -305,12 +351,34 @@ _ALWAYS: Final[Mapping[Input, Action]] = {
     Input.S_FRAME: Connection._supervision,
 }
 
+
+def _always(*states: State) -> dict[tuple[State, Input], Action]:
+    return {(state, kind): action for state in states for kind, action in _ALWAYS.items()}
+
+
 TRANSITIONS: Final[Mapping[tuple[State, Input], Action]] = {
-    **{(state, kind): action for state in State if state is not State.BROKEN for kind, action in _ALWAYS.items()},
+    **_always(State.STOPPED, State.STARTED, State.STOPPING),
     (State.STOPPED, Input.STARTDT_ACT): Connection._start,
     (State.STOPPED, Input.STOPDT_ACT): Connection._stop_again,
     (State.STARTED, Input.STARTDT_ACT): Connection._start_again,
     (State.STARTED, Input.STOPDT_ACT): Connection._stop,
     (State.STARTED, Input.I_FRAME): Connection._information,
     (State.STOPPING, Input.STOPDT_ACT): Connection._wait,
+}
+"""Of the controlled station."""
+
+CONTROLLING: Final[Mapping[tuple[State, Input], Action]] = {
+    **_always(State.STOPPED, State.STARTING, State.STARTED, State.STOPPING),
+    (State.STARTING, Input.STARTDT_CON): Connection._started,
+    (State.STARTED, Input.STARTDT_CON): Connection._wait,
+    (State.STARTED, Input.I_FRAME): Connection._information,
+    # What was on its way when we asked to stop.
+    (State.STOPPING, Input.I_FRAME): Connection._information,
+    (State.STOPPING, Input.STOPDT_CON): Connection._stopped,
+}
+"""Of the controlling station."""
+
+TABLES: Final[Mapping[Role, Mapping[tuple[State, Input], Action]]] = {
+    Role.CONTROLLED: TRANSITIONS,
+    Role.CONTROLLING: CONTROLLING,
 }

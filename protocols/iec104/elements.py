@@ -217,7 +217,8 @@ class TypeRow:
         return self.dtype.itemsize
 
 
-def _dtype(element: Element, tag: Tag) -> np.dtype[np.void]:
+def dtype_of(element: Element, tag: Tag) -> np.dtype[np.void]:
+    """One record of an element and its time tag, as on the wire."""
     fields: list[Any] = list(element.fields)
     if tag:
         fields.append(("time", "u1", (int(tag),)))
@@ -269,7 +270,7 @@ def _rows() -> dict[int, TypeRow]:
                 kinds=kinds,
                 untimed=twins.get(Tag.NONE, 0),
                 timed=twins.get(Tag.CP56, 0),
-                dtype=_dtype(element, tag),
+                dtype=dtype_of(element, tag),
             )
     return rows
 

@@ -20,6 +20,7 @@ from protocols.c37118.settings import SETTINGS as C37118
 from protocols.can.settings import SETTINGS as CAN
 from protocols.can.settings import TransmitSettings
 from protocols.dnp3.settings import SETTINGS as DNP3
+from protocols.iec104.field.settings import SETTINGS as RTU
 from protocols.iec104.settings import SETTINGS as IEC104
 from protocols.modbus.settings import SETTINGS as MODBUS
 
@@ -34,6 +35,7 @@ DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
     "Device with `driver: can`": (CAN.device_model, DeviceSettings),
     "Transmitted CAN message": (TransmitSettings, None),
     "Device with `driver: c37118`": (C37118.device_model, DeviceSettings),
+    "Device with `driver: iec104`": (RTU.device_model, DeviceSettings),
     "Calculated point": (CalculatedSettings, None),
     "Server": (ServerSettings, None),
     "Master": (MasterSettings, None),
@@ -50,6 +52,7 @@ DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
     "Further columns with `driver: modbus`": (MODBUS.row_model, DeviceRow),
     "Further columns with `driver: can`": (CAN.row_model, DeviceRow),
     "Further columns with `driver: c37118`": (C37118.row_model, DeviceRow),
+    "Further columns with `driver: iec104`": (RTU.row_model, DeviceRow),
     "Columns of every master map": (MasterRow, None),
     "Further columns with `protocol: iec104`": (IEC104.row_model, MasterRow),
 }

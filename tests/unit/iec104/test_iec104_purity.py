@@ -9,8 +9,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[3] / "protocols" / "iec104"
 SHELL = {"server", "link", "selftest", "housekeeping", "memoryfile", "systemclock"}
+FIELD_SHELL = {"driver", "simulator"}
 WORLD = {"asyncio", "socket", "ssl", "time", "threading", "os", "select", "random"}
 MODULES = sorted(path for path in PACKAGE.glob("*.py") if path.stem not in SHELL)
+MODULES += sorted(path for path in (PACKAGE / "field").glob("*.py") if path.stem not in FIELD_SHELL)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)

@@ -28,7 +28,8 @@ SHELLS = {
 def test_every_protocol_module_is_a_shell_or_pure():
     contracts = tomllib.loads((REPO / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (pure,) = (contract["source_modules"] for contract in contracts if contract["name"].startswith("Pure"))
-    modules = {f"protocols.{path.parent.name}.{path.stem}" for path in (REPO / "protocols").glob("*/*.py")}
+    files = [path.relative_to(REPO) for path in (REPO / "protocols").glob("*/**/*.py")]
+    modules = {".".join(path.with_suffix("").parts) for path in files}
     named_pure = {name for name in modules if name.rpartition(".")[2] not in SHELLS}
     assert named_pure - set(pure) == set(), "add these to the contract on pure modules in pyproject.toml"
     gone = {name for name in set(pure) - modules if not (REPO / f"{name.replace('.', '/')}.py").is_file()}
