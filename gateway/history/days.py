@@ -19,6 +19,7 @@ DAY_NS: Final = 86_400_000_000_000
 HOUR_NS: Final = 3_600_000_000_000
 BLOCK_SAMPLES: Final = 3_600
 SUFFIX: Final = ".sqlite"
+_ALL: Final = 1 << 62
 _EPOCH: Final = dt.date(1970, 1, 1)
 _SCHEMA: Final = (
     "CREATE TABLE blocks (series INTEGER NOT NULL, start_ns INTEGER NOT NULL, number INTEGER NOT NULL,"
@@ -82,22 +83,26 @@ class DayFile:
             self._db.executemany("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?)", rows)
             self._db.execute("UPDATE state SET taken = ?", (taken,))
 
-    def read(self, series: int, start_ns: int, end_ns: int) -> Iterator[Samples]:
-        """Blocks that reach into the range, whole. Raises `codec.BlockError` for a damaged one."""
+    def read(self, series: int, start_ns: int, end_ns: int, taken: int = _ALL) -> Iterator[Samples]:
+        """Blocks that reach into the range, whole, of what came from the spool up to batch `taken`.
+
+        Raises `codec.BlockError` for a damaged one.
+        """
         with named_errors(self.path):
             rows = self._db.execute(
-                "SELECT data FROM blocks WHERE series = ? AND start_ns < ? AND end_ns >= ? ORDER BY start_ns, number",
-                (series, end_ns, start_ns),
+                "SELECT data FROM blocks WHERE series = ? AND start_ns < ? AND end_ns >= ? AND number <= ?"
+                " ORDER BY start_ns, number",
+                (series, end_ns, start_ns, taken),
             ).fetchall()
         return (codec.decode(data) for (data,) in rows)
 
-    def last_before(self, series: int, time_ns: int) -> Samples | None:
+    def last_before(self, series: int, time_ns: int, taken: int = _ALL) -> Samples | None:
         """Samples among which is the newest before this time; None when the file has none."""
         with named_errors(self.path):
             first = self._db.execute(
-                "SELECT data, start_ns, number FROM blocks WHERE series = ? AND start_ns < ?"
+                "SELECT data, start_ns, number FROM blocks WHERE series = ? AND start_ns < ? AND number <= ?"
                 " ORDER BY start_ns DESC, number DESC LIMIT 1",
-                (series, time_ns),
+                (series, time_ns, taken),
             ).fetchone()
             if first is None:
                 return None
@@ -106,8 +111,8 @@ class DayFile:
             # Late samples lie in blocks of their own: one that began earlier may reach further.
             others = self._db.execute(
                 "SELECT data FROM blocks WHERE series = ? AND start_ns < ? AND end_ns >= ?"
-                " AND (start_ns, number) != (?, ?) ORDER BY start_ns, number",
-                (series, time_ns, newest, *first[1:]),
+                " AND number <= ? AND (start_ns, number) != (?, ?) ORDER BY start_ns, number",
+                (series, time_ns, newest, taken, *first[1:]),
             ).fetchall()
         return Samples.joined([*(codec.decode(data) for (data,) in others), samples])
 
