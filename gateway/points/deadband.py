@@ -53,6 +53,10 @@ class Deadband:
         self._value[index] = values
         self._quality[index] = qualities
 
+    def qualities(self, index: Index) -> Qualities:
+        """Last reported; no quality that exists (every bit set) where nothing was."""
+        return self._quality[index]
+
     def forget(self, index: Index) -> None:
         """As if nothing had been reported: the next value passes."""
         self._quality[index] = _NEVER
