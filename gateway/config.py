@@ -22,6 +22,7 @@ from gateway.alarms import AlarmCatalogue, Priority
 from gateway.alarms.section import AUDIT_FAILING, AlarmSection, audit_seed, device_seeds, master_seeds
 from gateway.contracts import ConfigError, FieldSettings, Place, Problem, Report
 from gateway.contracts.settings import DeviceSource
+from gateway.history.settings import CheckedHistory, check_history
 from gateway.points.calculated import CalculatedPoint, order
 from gateway.points.expression import Expression, ExpressionError
 from gateway.points.model import KIND_BY_WORD, NO_ROW, Kind, PointCatalogue
@@ -40,7 +41,6 @@ _NOT_RUN: Final = {
     "droop": "frequency droop is not run by this version: a site that relies on it must not start without it",
 }
 _NOT_SERVED: Final = {
-    "history": "no history is recorded by this version: this section has no effect",
     "hmi": "no HMI is served by this version: this section has no effect",
 }
 
@@ -117,6 +117,8 @@ class _Loader:
         seeds = device_seeds(device_system, points) + master_seeds(master_system, masters, points)
         seeds.append(audit_seed(audit, top.place))
         alarm_system = alarms.system_points(self._system, seeds)
+        history = check_history(top, report)
+        history_rows = {} if history is None else self._history_system(history)
         catalogue = points.catalogue()
         compiled = compile_servers(servers, points, catalogue, self._maps, report)
         return SitePlan(
@@ -139,6 +141,9 @@ class _Loader:
             alarms=alarms.compile(points, catalogue, seeds, report),
             alarm_system=alarm_system,
             log_level=site.log.level,
+            history=None
+            if history is None
+            else history.compile(history_rows, catalogue, self._maps, self._path.parent, report),
         )
 
     def _sources(self) -> Iterator[DeviceSource]:
@@ -265,6 +270,13 @@ class _Loader:
                 overflow=self._system(f"{at}/overflow", Kind.BINARY, place, f"Events of {master} overflow"),
             )
         return out
+
+    def _history_system(self, history: CheckedHistory) -> dict[str, int]:
+        place = history.section.place
+        return {
+            name: self._system(f"history/{name}", kind, place, words)
+            for name, (kind, words) in history.system_points.items()
+        }
 
     def _control(self, top: Section, catalogue: PointCatalogue) -> tuple[int, float] | None:
         for key, message in _NOT_SERVED.items():

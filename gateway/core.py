@@ -30,6 +30,7 @@ from gateway.contracts.log import Log
 from gateway.feed.address import socket_path
 from gateway.feed.hub import FeedHub
 from gateway.feed.ring import ChangeRing
+from gateway.history.plan import SERVER as HISTORIAN
 from gateway.log import get_log
 from gateway.points.calculated import CalculatedPoints
 from gateway.points.change import Changes, Qualities, Rows, Times, Values
@@ -255,9 +256,10 @@ class Core:
         self.broker.submit(command, on_outcome)
 
     def publish_system(self, server: str, batch: Changes) -> None:
-        """System points from a worker: only rows below ``system/master/<server>/`` are taken."""
+        """System points from a worker: only rows below ``system/master/<server>/`` (the historian's own) are taken."""
         names = self.plan.catalogue.names
-        own = [names[row].startswith(f"system/master/{server}/") for row in batch["row"].tolist()]
+        below = "system/history/" if server == HISTORIAN else f"system/master/{server}/"
+        own = [names[row].startswith(below) for row in batch["row"].tolist()]
         batch = batch[np.array(own, np.bool_)]
         self.publish(batch["row"], batch["value"], batch["quality"], batch["time_ns"])
 

@@ -34,6 +34,16 @@ def _worker() -> None:
     run_child(title, lambda child: worker_main(plan, child))
 
 
+def _historian() -> None:
+    from gateway.history.plan import HistorianPlan  # noqa: PLC0415
+    from gateway.history.worker import historian_main  # noqa: PLC0415
+
+    plan: HistorianPlan = read_plan()
+    setup("historian", plan.log_level)
+    gc.freeze()
+    run_child("historian", lambda child: historian_main(plan, child))
+
+
 def _compile(site: str, state_dir: str) -> None:
     """Load and check the site; write the plans of all processes to standard output as one pickle."""
     from gateway.config import load_site, render  # noqa: PLC0415
@@ -51,7 +61,12 @@ def _compile(site: str, state_dir: str) -> None:
         pickle.dump(process_plans(plan, Path(state_dir) if state_dir else None), out, pickle.HIGHEST_PROTOCOL)
 
 
-_ROLES: dict[str, Callable[..., None]] = {"core": _core, "worker": _worker, "compile": _compile}
+_ROLES: dict[str, Callable[..., None]] = {
+    "core": _core,
+    "worker": _worker,
+    "historian": _historian,
+    "compile": _compile,
+}
 
 if __name__ == "__main__":
     _ROLES[sys.argv[1]](*sys.argv[2:])

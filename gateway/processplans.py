@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.alarms.catalogue import AlarmCatalogue
 from gateway.child import ProcessPlans
+from gateway.history.plan import HistorianPlan
 from gateway.points.model import PointCatalogue
 from gateway.siteplan import ServerEntry, SitePlan
 
@@ -28,7 +29,7 @@ def process_plans(plan: SitePlan, state_dir: Path | None) -> ProcessPlans:
     """Cut the plan; `state_dir` overrides the site's own."""
     if state_dir is not None:
         plan = replace(plan, state_dir=state_dir.absolute())
-    core = replace(plan, servers=[replace(server, plan=None) for server in plan.servers])
+    core = replace(plan, servers=[replace(server, plan=None) for server in plan.servers], history=None)
     processes = {"core": ("core", pickle.dumps(core, pickle.HIGHEST_PROTOCOL))}
     for server in plan.servers:
         worker = WorkerPlan(
@@ -41,6 +42,15 @@ def process_plans(plan: SitePlan, state_dir: Path | None) -> ProcessPlans:
         )
         title = f"{server.protocol} {server.name}"
         processes[title] = ("worker", pickle.dumps(worker, pickle.HIGHEST_PROTOCOL))
+    if plan.history is not None:
+        historian = HistorianPlan(
+            site=plan.name,
+            state_dir=plan.state_dir,
+            log_level=plan.log_level,
+            catalogue=plan.catalogue,
+            history=plan.history,
+        )
+        processes["historian"] = ("historian", pickle.dumps(historian, pickle.HIGHEST_PROTOCOL))
     return ProcessPlans(
         site=plan.name,
         state_dir=str(plan.state_dir),

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.history.writer import Retention
+from gateway.points.model import PointCatalogue
 
-SERVER = "history"
-"""The name under which the historian reads the feed and publishes its system points."""
-MASTER = "store"
+SERVER: Final = "_historian"
+"""Name under which the historian reads the feed and publishes its system points; no server of a site is called so."""
+MASTER: Final = "store"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """What is kept. `spool_bytes`: beyond it readers that lag are told that they lost."""
+
+    days: int = 30
+    size_bytes: int = 20 << 30
+    spool_bytes: int = 10 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,3 +90,14 @@ class HistoryPlan:
     """Held in memory while nothing can be written; beyond it the oldest are lost and counted."""
     influx: InfluxPlan | None
     rows: HistorySystemRows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistorianPlan:
+    """What the historian's process is given."""
+
+    site: str
+    state_dir: Path
+    log_level: str
+    catalogue: PointCatalogue
+    history: HistoryPlan

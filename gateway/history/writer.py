@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +12,8 @@ import numpy as np
 
 from gateway.history.batch import NO_SAMPLES, Batch, by_series
 from gateway.history.compression import BlockError
-from gateway.history.days import DAY_NS, DayFile, day_of, days_in, file_of
+from gateway.history.days import DAY_NS, DayFile, days_in, file_of
+from gateway.history.plan import Retention
 from gateway.history.spool import SeriesInfo, Spool
 
 STORE: Final = "store"
@@ -23,15 +23,6 @@ TAKE_SAMPLES: Final = (100_000, 2_000_000)
 """The day files take the spool's tail when it holds so many samples; between the two, 60 for each series."""
 TAKE_AGE_S: Final = 300.0
 _MERGES: Final = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
-    """What is kept. `spool_bytes`: beyond it readers that lag are told that they lost."""
-
-    days: int = 30
-    size_bytes: int = 20 << 30
-    spool_bytes: int = 10 << 30
 
 
 class HistoryWriter:
@@ -179,6 +170,3 @@ def _size(path: Path) -> int:
         with contextlib.suppress(FileNotFoundError):
             total += path.with_name(name).stat().st_size
     return total
-
-
-__all__ = ["OPEN_DAYS", "STORE", "HistoryWriter", "Retention", "day_of"]

@@ -118,9 +118,9 @@ def test_variables_come_from_the_environment(site: Site, monkeypatch: pytest.Mon
 
 
 def test_what_this_version_does_not_serve_is_a_warning(site: Site) -> None:
-    site.change("site.yaml", "control:\n", "hmi: {listen: 127.0.0.1:8080}\nhistory: {store: {}}\ncontrol:\n")
+    site.change("site.yaml", "control:\n", "hmi: {listen: 127.0.0.1:8080}\ncontrol:\n")
     plan = site.load()
-    assert render(Report(plan.warnings)).splitlines()[-1] == "0 errors, 2 warnings"
+    assert render(Report(plan.warnings)).splitlines()[-1] == "0 errors, 1 warning"
 
 
 def test_excel_is_welcome(site: Site) -> None:

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from gateway.history.batch import RECORD, Batch
 from gateway.history.days import DAY_NS, HOUR_NS, day_of, days_in, file_of
+from gateway.history.plan import Retention
 from gateway.history.reader import HistoryReader
 from gateway.history.samples import Samples
 from gateway.history.spool import SeriesInfo, Spool
 from gateway.history.sqlitefile import DamagedHistory
-from gateway.history.writer import STORE, HistoryWriter, Retention
+from gateway.history.writer import STORE, HistoryWriter
 
 DAY = 20_000
 START_NS = DAY * DAY_NS
@@ -201,7 +202,8 @@ WRITER = textwrap.dedent(
     from pathlib import Path
     from gateway.history.batch import RECORD
     from gateway.history.spool import SeriesInfo
-    from gateway.history.writer import HistoryWriter, Retention
+    from gateway.history.plan import Retention
+    from gateway.history.writer import HistoryWriter
     folder, start = Path(sys.argv[1]), int(sys.argv[2])
     writer = HistoryWriter(folder, Retention())
     series = writer.register([SeriesInfo("counter")])["counter"]
