@@ -54,7 +54,8 @@ class CoreSide:
 
     def __init__(self, path: Path, size: int, *, epoch: int = 1, capacity: int = 100_000) -> None:
         self.path, self.log = path, QuietLog()
-        self.table = PointTable(catalogue(size))
+        self.table_catalogue = catalogue(size)
+        self.table = PointTable(self.table_catalogue)
         self.hub = FeedHub("test-site", self.table, ChangeRing(epoch, capacity), self, self.log)
         self.commands: list[tuple[str, Command]] = []
         self.system: list[tuple[str, Changes]] = []
