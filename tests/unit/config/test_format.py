@@ -13,6 +13,7 @@ from gateway.alarms.settings import AlarmRow, AlarmSettings
 from gateway.config import load_site
 from gateway.contracts import ConfigError
 from gateway.contracts.settings import DeviceRow, DeviceSettings, MasterRow, MasterSettings, ServerSettings
+from gateway.history.settings import HistoryRow, HistorySettings, InfluxSettings, StoreSettings
 from gateway.plainwords import known_keys
 from gateway.points.expression import FUNCTIONS
 from gateway.sitemodel import CalculatedSettings, ControlSettings, LogSettings, SiteSettings
@@ -47,6 +48,10 @@ DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
     "Control": (ControlSettings, None),
     "Alarms": (AlarmSettings, None),
     "Columns of the alarm map": (AlarmRow, None),
+    "History": (HistorySettings, None),
+    "Store": (StoreSettings, None),
+    "InfluxDB": (InfluxSettings, None),
+    "Map of recorded points": (HistoryRow, None),
     "Log": (LogSettings, None),
     "Columns of every device map": (DeviceRow, None),
     "Further columns with `driver: modbus`": (MODBUS.row_model, DeviceRow),
