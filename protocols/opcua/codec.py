@@ -6,10 +6,10 @@ import datetime
 import struct
 from typing import Any, Final
 
+from protocols.opcua import decoder
 from protocols.opcua.errors import ServiceFault
 from protocols.opcua.services import EncodedResponse
 from protocols.opcua.uastack import Codes, encode, encode_type_id, ua
-from protocols.opcua.uastack import _binary as binary
 
 _RESPONSE_HEADER: Final = struct.Struct("<qIIBi3s")
 _EPOCH_NS100: Final = 116_444_736_000_000_000
@@ -27,22 +27,20 @@ def read_type_id(body: bytes) -> int:
     raise ServiceFault(Codes.BadDecodingError, "no numeric type id of namespace 0")
 
 
-def read_request(request: type[Any], body: bytes) -> Any:
-    """The request structure. Raises `ServiceFault`."""
+def read_request(request: type[Any], body: bytes, budget: int) -> Any:
+    """The request structure; `budget` as for `decoder.Reader`. Raises `ServiceFault`."""
     try:
-        return binary.struct_from_binary(request, ua.utils.Buffer(body))
-    except Exception as error:  # noqa: BLE001
-        raise ServiceFault(Codes.BadDecodingError, f"{request.__name__}: {type(error).__name__}") from None
+        return decoder.decode(request, body, budget)
+    except decoder.DecodeError as error:
+        raise ServiceFault(Codes.BadDecodingError, f"{request.__name__}: {error}") from None
 
 
 def read_header(body: bytes) -> Any:
     """The RequestHeader behind the type id. Raises `ServiceFault`."""
     try:
-        data = ua.utils.Buffer(body)
-        binary.nodeid_from_binary(data)
-        return binary.struct_from_binary(ua.RequestHeader, data)
-    except Exception as error:  # noqa: BLE001
-        raise ServiceFault(Codes.BadDecodingError, f"RequestHeader: {type(error).__name__}") from None
+        return decoder.decode_behind_id(ua.RequestHeader, body, 0)
+    except decoder.DecodeError as error:
+        raise ServiceFault(Codes.BadDecodingError, f"RequestHeader: {error}") from None
 
 
 def write_response(response: Any, handle: int, now_ns: int) -> bytes:

@@ -100,6 +100,8 @@ class Connection(asyncio.Protocol):
     def activated(self) -> None:
         """A session lives here: no time limit but the channel's own."""
         self._stop_timer()
+        if self.channel is not None:
+            self.channel.limits = self.host.full_limits(self.limits)
         self._watch_token()
 
     def end(self, cause: str) -> None:
@@ -157,7 +159,7 @@ class Connection(asyncio.Protocol):
         self.limits = wire.negotiate(hello, self.limits)
         self.channel = self.host.new_channel(self.limits)
         self._reader.largest = self.limits.open_message
-        self.write(wire.acknowledge(self.limits))
+        self.write(wire.acknowledge(self.host.full_limits(self.limits)))
         self._wait_for("an open channel", self.host.plan.limits.open_timeout_s)
 
     def _wait_for(self, what: str, timeout_s: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime
 import secrets
 import time
@@ -17,6 +18,7 @@ from protocols.opcua import wire
 from protocols.opcua.certificates import Certificate
 from protocols.opcua.channel import SecureChannel
 from protocols.opcua.connection import Connection
+from protocols.opcua.decoder import STRUCTURE_COST
 from protocols.opcua.endpoints import Endpoints
 from protocols.opcua.errors import ChannelFault, code_name
 from protocols.opcua.owncertificate import own_identity, warn_of_expiry
@@ -32,6 +34,9 @@ from protocols.opcua.usertokens import Users
 if TYPE_CHECKING:
     from protocols.opcua.processor import Processor
 
+EARLY_MESSAGE: Final = 65_536
+EARLY_CHUNKS: Final = 8
+"""What anyone may send before a session is activated: certificates, and a login."""
 CLOSE_TIMEOUT_S: Final = 1.0
 TICK_S: Final = 1.0
 EXPIRY_LOOK_S: Final = 86_400.0
@@ -52,7 +57,9 @@ class Host:
         self.users.refresh()
         self.without_session = ServiceTable()
         SessionServices(self).install(self.without_session)
-        self.limits = wire.Limits(message=plan.limits.message_size, chunks=plan.limits.chunks)
+        self.limits = wire.Limits(message=EARLY_MESSAGE, chunks=EARLY_CHUNKS)
+        """Until a session is activated."""
+        self.budget = plan.limits.array_length * STRUCTURE_COST
         self.malformed = 0
         self._policies = frozenset(POLICIES[name].uri for name in plan.policies)
         self._connections: set[Connection] = set()
@@ -134,6 +141,10 @@ class Host:
         while number == 0 or number in used:
             number = secrets.randbits(32)
         return SecureChannel(number, self.identity, self._policies, self._check_peer, limits)
+
+    def full_limits(self, early: wire.Limits) -> wire.Limits:
+        """Once a session is activated."""
+        return dataclasses.replace(early, message=self.plan.limits.message_size, chunks=self.plan.limits.chunks)
 
     def refused(self, connection: Connection, cause: str, code: int, client: str) -> None:
         """A connection is closed for what came on it: one line each."""

@@ -48,3 +48,9 @@ def encode(structure: Any) -> bytes:
 def encode_type_id(identifier: int) -> bytes:
     """The node id in front of a message body, as asyncua writes it: four octets."""
     return bytes((1, 0)) + identifier.to_bytes(2, "little")
+
+
+def type_hints(structure: type[Any]) -> dict[str, Any]:
+    """Field name -> type, resolved, of one of asyncua's structures."""
+    hints: dict[str, Any] = _binary.get_safe_type_hints(structure, {"ua": ua})
+    return hints
