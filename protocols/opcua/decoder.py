@@ -117,7 +117,7 @@ def decode_behind_id(structure: Any, data: bytes, budget: int) -> Any:
 
 
 def reader_of(structure: Any) -> Read:
-    """Reads one structure at a `Reader`'s place, for whoever reads a long list in steps. Raises what `decode` catches."""
+    """Reads one structure at a Reader's place, for whoever reads a long list in steps; raises what `decode` catches."""
     return _structure(structure)
 
 
