@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ import numpy as np
 
 from gateway.contracts import DeviceState, DriverPort, Write, WriteLost, WriteRefused
 from gateway.points import Quality
+from gateway.tls.door import TlsDoor
 from protocols.iec104.field.controlling import COUNTER_NAMES, ERRORS, Close, Controlling, Effect, Started, Stopped
 from protocols.iec104.field.decode import Batch, Decoder, Notice
 from protocols.iec104.field.orders import Done, Verdict
@@ -29,9 +31,11 @@ _ALWAYS_TOLD: Final = frozenset({"RTU initialised"})
 class RtuLink(asyncio.Protocol):
     """One TCP connection around one conversation. `closed` is done, with the reason, once it is of no more use."""
 
-    def __init__(self, session: Controlling, act: Callable[[list[Effect]], None]) -> None:
+    def __init__(
+        self, session: Controlling, act: Callable[[list[Effect]], None], refusal: Callable[[ssl.SSLObject], str]
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self.session, self._act = session, act
+        self.session, self._act, self._refusal = session, act, refusal
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.closed: asyncio.Future[str] = self._loop.create_future()
@@ -40,6 +44,10 @@ class RtuLink(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for data transfer at once."""
         self._transport = cast(asyncio.Transport, transport)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None and (cause := self._refusal(tls)):
+            self._over(cause)
+            return
         self.session.begin(self._loop.time())
         self.flush()
 
@@ -108,6 +116,7 @@ class RtuDriver:
         self._answers: dict[int, asyncio.Future[Done]] = {}
         self._told: set[str] = set()
         self._link: RtuLink | None = None
+        self._door: TlsDoor | None = None
         self._address = plan.addresses[0]
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -137,13 +146,14 @@ class RtuDriver:
         """One conversation from connecting to the end; returns why it ended, in words."""
         loop = asyncio.get_running_loop()
         session = Controlling(self._plan, self._zone, self._decoder, self._counters, loop.time())
-        host, port = self._address
-        link = RtuLink(session, self._act)
+        link = RtuLink(session, self._act, self._refusal)
         try:
             async with asyncio.timeout(self._plan.t0_s):
-                await loop.create_connection(lambda: link, host, port)
+                await self._connect(link)
         except TimeoutError:
             return f"does not take a connection within {self._plan.t0_s:g} s"
+        except ssl.SSLError as error:
+            return f"TLS: {error.reason or error}"
         except OSError as error:
             return str(error)
         self._counters["connects"] += 1
@@ -159,6 +169,23 @@ class RtuDriver:
             self._link = None
             self._conclude(session.lose("the connection to the RTU broke before it answered"))
             link.close()
+
+    async def _connect(self, link: RtuLink) -> None:
+        """Raises `OSError` when there is no connection to be had, or the certificates do not do."""
+        loop, (host, port), tls = asyncio.get_running_loop(), self._address, self._plan.tls
+        if tls is None:
+            await loop.create_connection(lambda: link, host, port)
+            return
+        if self._door is None:
+            door = TlsDoor(tls, self._port.log.bind(device=self._plan.device), dialled=[self._plan.devices])
+            door.open()
+            self._door = door
+        context = self._door.context(self._plan.devices, client=True)
+        await loop.create_connection(lambda: link, host, port, ssl=context, ssl_handshake_timeout=tls.handshake_s)
+
+    def _refusal(self, tls: ssl.SSLObject) -> str:
+        """Why the certificate that the RTU showed is not its own; empty when it is."""
+        return "" if self._door is None else self._door.refusal(self._plan.device, tls)
 
     async def _part(self, link: RtuLink) -> None:
         """Say goodbye."""

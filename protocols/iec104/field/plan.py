@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.points import Rows, Values
+from gateway.tls.plan import TlsPlan
 from protocols.iec104.connection import ApciParameters
 
 
@@ -101,6 +102,8 @@ class RtuPlan:
     counter_s: float = 900.0
     clock_sync_s: float = 0.0
     command_timeout_s: float = 10.0
+    tls: TlsPlan | None = None
+    """Its one master is the RTU, by the name of the device."""
 
     @property
     def device(self) -> str:

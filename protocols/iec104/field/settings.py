@@ -10,7 +10,9 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from gateway.contracts.places import Place, Report, nearest
-from gateway.contracts.settings import Cell, DeviceRow, DeviceSettings, DeviceSource, Strict
+from gateway.contracts.settings import Cell, DeviceRow, DeviceSettings, DeviceSource, ServerSource, Strict
+from gateway.tls.plan import TlsPlan
+from gateway.tls.settings import TlsSettings, tls_plan
 from protocols.iec104.connection import ApciParameters
 from protocols.iec104.field.checks import Checked, check_rows
 from protocols.iec104.field.plan import CounterMode, OrderBinding, PointColumns, RtuPlan
@@ -43,6 +45,9 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+_Texts = Annotated[list[str], BeforeValidator(_listed)]
+
+
 class LinkSettings(Strict):
     """k, w in APDUs; t0 to t3 in s."""
 
@@ -72,6 +77,10 @@ class RtuDevice(DeviceSettings):
     command_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 10
     command_end: Literal["termination", "confirmation"] = "termination"
     reconnect_max_s: Annotated[float, Field(ge=0.2)] = 3.0
+    tls: TlsSettings | None = None
+    tls_subject: _Texts = Field(default_factory=list)
+    tls_fingerprints: _Texts = Field(default_factory=list)
+    tls_certificates: _Texts = Field(default_factory=list)
 
 
 class RtuRow(DeviceRow):
@@ -111,6 +120,12 @@ def _check_windows(source: DeviceSource, report: Report) -> None:
         report.error(source.key("apci"), f"t2_s is {apci.t2_s:g}: less than t1_s, which is {apci.t1_s:g}, expected")
     if 3 * apci.w > 2 * apci.k:
         report.warning(source.key("apci"), f"w is {apci.w}: at most two thirds of k, which is {apci.k}, recommended")
+
+
+def _tls(source: DeviceSource, report: Report) -> TlsPlan | None:
+    """The RTU is to us what a master is to a server: the other end, with a certificate of its own."""
+    other_end = cast(Any, source)
+    return tls_plan(ServerSource(source.settings, [other_end], source.place, source.keys), report)
 
 
 def _columns(points: list[Checked]) -> PointColumns:
@@ -170,6 +185,7 @@ def _plan(source: DeviceSource, report: Report) -> RtuPlan:
         counter_s=device.counter_s,
         clock_sync_s=device.clock_sync_s,
         command_timeout_s=device.command_timeout_s,
+        tls=_tls(source, report),
     )
 
 
