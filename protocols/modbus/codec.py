@@ -152,18 +152,25 @@ class Codec:
 
         Where a number is NaN or infinite the value stays that of `last` and the quality is INVALID.
         """
-        values = np.empty(self._count, np.float64)
+        values = self.values(image)
         qualities = np.zeros(self._count, np.uint32)
         if not self._floats:
-            self._convert(image, values)
             return values, qualities
-        with np.errstate(all="ignore"):
-            self._convert(image, values)
         bad = ~np.isfinite(values)
         if bad.any():
             values[bad] = last[bad]
             qualities[bad] = _INVALID
         return values, qualities
+
+    def values(self, image: Image) -> Values:
+        """Values in engineering units as the registers say them, NaN and infinity included."""
+        values = np.empty(self._count, np.float64)
+        if not self._floats:
+            self._convert(image, values)
+            return values
+        with np.errstate(all="ignore"):
+            self._convert(image, values)
+        return values
 
     def _convert(self, image: Image, values: Values) -> None:
         for part in self._parts:

@@ -15,7 +15,7 @@ from gateway.points import Quality
 from protocols.modbus import frame
 from protocols.modbus.client import LineClient, LineDown, NoAnswer
 from protocols.modbus.frame import ModbusError, Refusal
-from protocols.modbus.plan import LinePlan
+from protocols.modbus.plan import LinePlan, UnitPlan
 from protocols.modbus.scan import Scan
 from protocols.modbus.unit import Backoff, Schedule, Turn, Unit
 from protocols.modbus.writer import Writer
@@ -32,12 +32,12 @@ class ModbusDriver:
     """Polls and writes the units of one `LinePlan` (`gateway.contracts.FieldDriver`)."""
 
     def __init__(self, plan: LinePlan, port: DriverPort) -> None:
-        self._plan, self._port = plan, port
-        self._units = [Unit(unit, plan.reconnect_max_s) for unit in plan.units]
+        self._plan, self.port = plan, port
+        self._units = [self.make_unit(unit) for unit in plan.units]
         self._by_id = {unit.plan.unit: unit for unit in self._units}
         self._client = LineClient(plan.url, port.now_ns, self._stray, self.wake)
         self._connect_timeout_s = max(unit.plan.timeout_s for unit in self._units)
-        self._schedule = Schedule(self._units)
+        self.schedule = Schedule(self._units)
         self._backoff = Backoff(plan.reconnect_max_s)
         self._silent: set[Unit] = set()
         self._asking: Unit | None = None
@@ -46,12 +46,16 @@ class ModbusDriver:
         self._quiet_until = 0.0
         self._silence_s = _silence_s(plan)
 
+    def make_unit(self, plan: UnitPlan) -> Unit:
+        """What is known of one device; another protocol on top of this one has more to know."""
+        return Unit(plan, self._plan.reconnect_max_s)
+
     # -- life ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Serve the line until cancelled; then end pulses that are on, and close."""
         for unit in self._units:
-            self._port.state(unit.name, DeviceState.CONNECTING, f"{self._plan.url} unit {unit.plan.unit}")
+            self.port.state(unit.name, DeviceState.CONNECTING, f"{self._plan.url} unit {unit.plan.unit}")
         try:
             while True:
                 await self._connect()
@@ -75,9 +79,8 @@ class ModbusDriver:
             break
         self._silent.clear()
         for unit in self._units:
-            unit.counters["connects"] += 1
-            unit.not_before = 0.0
-        self._schedule.begin(self._now())
+            unit.connected()
+        self.schedule.begin(self.now())
 
     async def _serve(self) -> None:
         """While the line is up: a write if one waits, else the scan that has waited longest, else sleep."""
@@ -86,9 +89,9 @@ class ModbusDriver:
             if self._writer.waiting:
                 await self._writer.perform()
                 continue
-            turn = self._schedule.take(self._now())
+            turn = self.schedule.take(self.now())
             if turn is None:
-                await self._sleep_until(self._schedule.next_at())
+                await self._sleep_until(self.schedule.next_at())
             else:
                 await self._step(turn)
 
@@ -113,7 +116,7 @@ class ModbusDriver:
             self.waker.set_result(None)
 
     @staticmethod
-    def _now() -> float:
+    def now() -> float:
         return asyncio.get_running_loop().time()
 
     # -- one request --------------------------------------------------------------------------------------------
@@ -122,7 +125,7 @@ class ModbusDriver:
         """One request and its answer; counts what goes wrong and passes it on."""
         pause_s = max(unit.plan.pause_s, self._silence_s)
         if pause_s:
-            await asyncio.sleep(self._quiet_until - self._now())
+            await asyncio.sleep(self._quiet_until - self.now())
         unit.counters["requests"] += 1
         self._asking = unit
         try:
@@ -137,7 +140,7 @@ class ModbusDriver:
         finally:
             self._asking = None
             if pause_s:
-                self._quiet_until = self._now() + pause_s
+                self._quiet_until = self.now() + pause_s
         unit.counters["answers"] += 1
         self._silent.clear()
         self._heard(unit)
@@ -146,8 +149,8 @@ class ModbusDriver:
     def _heard(self, unit: Unit) -> None:
         self._backoff.reset()
         if unit.answered():
-            self._port.state(unit.name, DeviceState.ONLINE, f"{self._plan.url} unit {unit.plan.unit}")
-            self._schedule.hasten(unit, self._now())
+            self.port.state(unit.name, DeviceState.ONLINE, f"{self._plan.url} unit {unit.plan.unit}")
+            self.schedule.hasten(unit, self.now())
             self._hope()
 
     def _hope(self) -> None:
@@ -155,16 +158,16 @@ class ModbusDriver:
         for unit in self._units:
             if unit.state is DeviceState.LOST:
                 unit.not_before = 0.0
-                self._schedule.hasten(unit, self._now())
+                self.schedule.hasten(unit, self.now())
 
     async def _step(self, turn: Turn) -> None:
         """One request of a scan, and what follows from its answer."""
         unit, scan = turn.unit, turn.scan
-        if scan.lacking and not scan.begun and self._now() >= turn.retry_at:
-            turn.retry_at = self._now() + REFUSED_RETRY_S
+        if scan.lacking and not scan.begun and self.now() >= turn.retry_at:
+            turn.retry_at = self.now() + REFUSED_RETRY_S
             scan.retry()
         if scan.finished:
-            self._finish(turn)
+            self.finish(turn)
             return
         try:
             data, time_ns = await self.ask(unit, scan.request())
@@ -172,7 +175,7 @@ class ModbusDriver:
             self._refused(turn, error)
         except ModbusError as error:
             self.failed(unit, error)
-            self._schedule.put(turn, self._now())
+            self.schedule.put(turn, self.now())
             return
         else:
             was_searching = scan.searching
@@ -180,20 +183,20 @@ class ModbusDriver:
             if was_searching and not scan.searching:
                 self._report_refused(turn)
         if scan.finished:
-            self._finish(turn)
+            self.finish(turn)
         else:
-            self._schedule.put(turn, self._now())
+            self.schedule.put(turn, self.now())
 
-    def _finish(self, turn: Turn) -> None:
+    def finish(self, turn: Turn) -> None:
         """A pass is over: publish what it brought and set the next."""
         unit, scan = turn.unit, turn.scan
         batch = scan.batch()
         if batch is not None:
-            self._port.publish(*batch)
+            self.port.publish(*batch)
         scan.restart()
         unit.counters["scans"] += 1
-        unit.counters["scans_late"] += turn.next_due(self._now())
-        self._schedule.put(turn, turn.due)
+        unit.counters["scans_late"] += turn.next_due(self.now())
+        self.schedule.put(turn, turn.due)
 
     # -- what can go wrong --------------------------------------------------------------------------------------
 
@@ -217,26 +220,26 @@ class ModbusDriver:
         rows = scan.skip(failing=error.code != frame.DEVICE_BUSY)
         if not len(rows):
             return
-        self._port.degrade(rows, int(Quality.INVALID))
-        self._port.log.warning("read fails", device=unit.name, points=len(rows), answer=str(error))
+        self.port.degrade(rows, int(Quality.INVALID))
+        self.port.log.warning("read fails", device=unit.name, points=len(rows), answer=str(error))
 
     def _report_refused(self, turn: Turn, function: str = "") -> None:
         """Points the device refuses: invalid, and told once each by name (once for all when a function is)."""
         unit, scan = turn.unit, turn.scan
-        turn.retry_at = self._now() + REFUSED_RETRY_S
+        turn.retry_at = self.now() + REFUSED_RETRY_S
         positions = scan.refused()
         unit.counters["refused_points"] = sum(len(each.refused()) for each in unit.scans)
         if not len(positions):
             return
         rows = scan.bindings.row[positions]
-        self._port.degrade(rows, int(Quality.INVALID))
+        self.port.degrade(rows, int(Quality.INVALID))
         fresh = [i for i in positions.tolist() if int(scan.bindings.row[i]) not in unit.reported]
         unit.reported.update(int(scan.bindings.row[i]) for i in fresh)
         if function and fresh:
-            self._port.log.warning("function refused", device=unit.name, points=len(fresh), answer=function)
+            self.port.log.warning("function refused", device=unit.name, points=len(fresh), answer=function)
             return
         for i in fresh:
-            self._port.log.warning(
+            self.port.log.warning(
                 "address refused", device=unit.name, point=scan.bindings.name[i], address=scan.bindings.where(i)
             )
 
@@ -253,7 +256,7 @@ class ModbusDriver:
             self._client.close()
 
     def _count_failure(self, unit: Unit, why: str) -> None:
-        now = self._now()
+        now = self.now()
         if unit.failed() or unit.state is DeviceState.LOST:
             self._lose(unit, why)
             lost = sum(each.state is DeviceState.LOST for each in self._units)
@@ -263,9 +266,13 @@ class ModbusDriver:
             unit.not_before = max(unit.not_before, now + unit.plan.timeout_s)
 
     def _lose(self, unit: Unit, why: str) -> None:
-        if unit.lost():
-            self._port.degrade(unit.plan.bindings.row, int(Quality.COMM_LOST))
-            self._port.state(unit.name, DeviceState.LOST, why)
+        before = unit.scans
+        news = unit.lost()
+        if unit.scans is not before:
+            self.schedule.rebind(unit, self.now())
+        if news:
+            self.port.degrade(unit.plan.bindings.row, int(Quality.COMM_LOST))
+            self.port.state(unit.name, DeviceState.LOST, why)
 
     def _line_lost(self, why: str) -> None:
         for unit in self._units:

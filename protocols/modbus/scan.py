@@ -195,11 +195,15 @@ class Scan:
             self._keep_last()
             self._compile()
 
+    def _decode(self) -> tuple[Values, Qualities]:
+        """Values and qualities of what `rows` names, from the image."""
+        return self._codec.decode(self._image, self._values)
+
     def batch(self) -> Batch | None:
         """What a finished pass brought: rows, values, qualities and times; None when nothing was read."""
         if not self._got.any():
             return None
-        values, qualities = self._codec.decode(self._image, self._values)
+        values, qualities = self._decode()
         times: Times | int = int(self._times[0]) if len(self.blocks) == 1 else self._times[self._block_of]
         if self._got.all():
             self._values = values

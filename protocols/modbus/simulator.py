@@ -11,14 +11,14 @@ import random
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from gateway.points import Rows, Values
 from protocols.modbus.device import DeviceImage
 from protocols.modbus.frame import crc16, mbap_frame, rtu_frame
-from protocols.modbus.plan import LinePlan, Table, Url
+from protocols.modbus.plan import LinePlan, Table, UnitPlan, Url
 
 GATEWAY_TARGET_FAILED: Final = 11
 _RTU_REQUEST_SIZE: Final = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 22: 10}
@@ -133,9 +133,13 @@ class ModbusSimulator:
         self.values: Values = np.full(int(plan.rows.max()) + 1 if len(plan.rows) else 0, np.nan)
         self.values[plan.rows] = 0.0
         self._written: list[tuple[int, float]] = []
-        self._devices = {unit.unit: DeviceImage(unit, self._on_write) for unit in plan.units}
+        self._devices: dict[int, Any] = {unit.unit: self.make_device(unit) for unit in plan.units}
         self._server: asyncio.Server | None = None
         self._random = random.Random(0)  # noqa: S311 which answers a test loses, not a secret
+
+    def make_device(self, plan: UnitPlan) -> Any:
+        """What answers for one unit: `answer(pdu)`, `paint(values)`, `bindings`."""
+        return DeviceImage(plan, self.on_write)
 
     async def start(self) -> None:
         """Listen at the plan's address. `OSError` when it is taken, `ValueError` for a serial line."""
@@ -171,7 +175,7 @@ class ModbusSimulator:
         written, self._written = self._written, []
         return written
 
-    def _on_write(self, row: int, value: float, commanded: bool) -> None:
+    def on_write(self, row: int, value: float, commanded: bool) -> None:
         self.values[row] = value
         if commanded:
             self._written.append((row, value))
@@ -193,7 +197,7 @@ class ModbusSimulator:
         for device in self._chosen(unit):
             device.unknown_functions.update(functions)
 
-    def _chosen(self, unit: int | None) -> list[DeviceImage]:
+    def _chosen(self, unit: int | None) -> list[Any]:
         return list(self._devices.values()) if unit is None else [self._devices[unit]]
 
     def serve(self, unit: int, pdu: bytes, wrap: Callable[[int, bytes], bytes]) -> bytes:

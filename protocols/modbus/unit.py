@@ -9,6 +9,7 @@ from heapq import heapify, heappop, heappush
 from gateway.contracts import DeviceState
 from protocols.modbus.plan import UnitPlan
 from protocols.modbus.scan import Scan, scans
+from protocols.modbus.writes import Way, ways
 
 _FIRST_DELAY_S = 0.2
 _LOST_SHARE = 9
@@ -43,9 +44,31 @@ class Unit:
         self.not_before = 0.0
         self.backoff = Backoff(reconnect_max_s)
         self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
-        self.scans: list[Scan] = scans(plan.bindings, plan.limits)
+        self.bindings = plan.bindings
+        self.targets = {
+            int(row): position
+            for position, row in enumerate(plan.bindings.row.tolist())
+            if plan.bindings.commanded[position]
+        }
+        self.scans: list[Scan] = self.first_scans()
         self.reported: set[int] = set()
         self.unknown_functions: set[int] = set()
+
+    def first_scans(self) -> list[Scan]:
+        """What is read once the device answers."""
+        return scans(self.bindings, self.plan.limits)
+
+    def connected(self) -> None:
+        """The line has come up: another device may stand there now."""
+        self.counters["connects"] += 1
+        self.not_before = 0.0
+
+    def steps(self, position: int, value: float) -> list[list[Way]]:
+        """Requests for one write, one after another; each as the ways to make it, in the order they are tried.
+
+        Raises `codec.Unencodable`.
+        """
+        return [ways(self.bindings, position, value, self.plan.read_modify_write)]
 
     @property
     def errors(self) -> int:
@@ -136,12 +159,14 @@ class Schedule:
     """Whose turn it is on a line: the scan that has waited longest goes first, one request at a time."""
 
     def __init__(self, units: list[Unit]) -> None:
-        self._turns = [Turn(unit, scan) for unit in units for scan in unit.scans]
+        self._units = units
+        self._turns: list[Turn] = []
         self._heap: list[tuple[float, int, Turn]] = []
         self._count = 0
 
     def begin(self, now: float) -> None:
         """Everything is due now (a line has come up)."""
+        self._turns = [Turn(unit, scan) for unit in self._units for scan in unit.scans]
         for turn in self._turns:
             turn.anchor(now)
         self._heap = [(now, number, turn) for number, turn in enumerate(self._turns)]
@@ -157,6 +182,17 @@ class Schedule:
                 turn.anchor(now)
         heapify(self._heap)
 
+    def rebind(self, unit: Unit, now: float) -> None:
+        """The scans of this unit have changed: the new ones are due now, the old ones are never asked again."""
+        self._turns = [turn for turn in self._turns if turn.unit is not unit]
+        self._heap = [entry for entry in self._heap if entry[2].unit is not unit]
+        heapify(self._heap)
+        for scan in unit.scans:
+            turn = Turn(unit, scan)
+            turn.anchor(now)
+            self._turns.append(turn)
+            self.put(turn, now)
+
     def take(self, now: float) -> Turn | None:
         """The turn that has waited longest, taken off; None when none is due."""
         while self._heap and self._heap[0][0] <= now:
@@ -167,7 +203,9 @@ class Schedule:
         return None
 
     def put(self, turn: Turn, at: float) -> None:
-        """Ask this scan again at `at`."""
+        """Ask this scan again at `at`; not one that its unit has given up."""
+        if turn.scan not in turn.unit.scans:
+            return
         self._count += 1
         heappush(self._heap, (at, self._count, turn))
 

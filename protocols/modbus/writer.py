@@ -13,7 +13,7 @@ from protocols.modbus import frame
 from protocols.modbus.codec import Unencodable
 from protocols.modbus.frame import ModbusError, Refusal, Request
 from protocols.modbus.unit import Unit
-from protocols.modbus.writes import LONG_PULSE, BitChange, Way, function_of, ways
+from protocols.modbus.writes import LONG_PULSE, BitChange, Way, function_of
 
 _PULSE_END_TRIES = 3
 
@@ -37,7 +37,7 @@ class _Job:
 
     unit: Unit
     point: str
-    ways: list[Way]
+    steps: list[list[Way]]
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def answer(self, error: WriteRefused | WriteLost | None) -> None:
@@ -54,12 +54,7 @@ class Writer:
 
     def __init__(self, line: Line, units: list[Unit]) -> None:
         self._line = line
-        self._targets = {
-            int(row): (unit, position)
-            for unit in units
-            for position, row in enumerate(unit.plan.bindings.row.tolist())
-            if unit.plan.bindings.commanded[position]
-        }
+        self._targets = {row: (unit, position) for unit in units for row, position in unit.targets.items()}
         self._jobs: deque[_Job] = deque()
         self._pulses: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -75,7 +70,7 @@ class Writer:
         if target is None:
             raise WriteRefused(f"row {write.row} is not a commanded point of this line")
         unit, position = target
-        bindings = unit.plan.bindings
+        bindings = unit.bindings
         # A pulse of 0 is the end of a pulse without its beginning: the output goes off and stays so.
         pulsed = write.pulse in (Pulse.SHORT, Pulse.LONG) and not bindings.setpoint[position] and write.value != 0
         if not pulsed:
@@ -112,10 +107,10 @@ class Writer:
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _submit(self, unit: Unit, position: int, value: float) -> None:
-        bindings = unit.plan.bindings
+        bindings = unit.bindings
         point = f"{bindings.name[position]} ({bindings.where(position)})"
         try:
-            found = ways(bindings, position, value, unit.plan.read_modify_write)
+            found = unit.steps(position, value)
         except Unencodable as error:
             raise WriteRefused(f"{point}: {error}") from None
         if unit.state is DeviceState.LOST or not self._line.connected:
@@ -148,9 +143,13 @@ class Writer:
             job.answer(WriteLost(f"{job.point}: the driver stopped before the device answered"))
 
     async def _send(self, job: _Job) -> None:
+        for ways in job.steps:
+            await self._send_step(job, ways)
+
+    async def _send_step(self, job: _Job, ways: list[Way]) -> None:
         """The first way the device knows; a function it once refused is not tried again."""
         unknown = job.unit.unknown_functions
-        usable = [way for way in job.ways if function_of(way) not in unknown] or job.ways[-1:]
+        usable = [way for way in ways if function_of(way) not in unknown] or ways[-1:]
         for way in usable:
             try:
                 await self._send_one(job.unit, way)
