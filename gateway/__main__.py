@@ -229,10 +229,30 @@ def _count(text: str) -> int:
     return number
 
 
+def _tools(parser: argparse.ArgumentParser, words: list[str]) -> Callable[[list[str]], int] | None:
+    """Commands of the protocols, looked for only where the gateway has none of that name: the one asked for, or None.
+
+    They are told at the end of ``gridgate --help``.
+    """
+    from gateway import registry
+
+    tools = registry.tools()
+    if words and words[0] in tools:
+        main: Callable[[list[str]], int] = registry.load(tools[words[0]].main)
+        return main
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "commands of protocols:\n" + "\n".join(f"  {tool.name:<20}{tool.text}" for tool in tools.values())
+    return None
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code: 0 done, 1 it could not, 2 wrongly asked."""
     words = sys.argv[1:] if argv is None else argv
     parser, commands = _parser()
+    if not words or words[0] not in commands:
+        tool = _tools(parser, words)
+        if tool is not None:
+            return tool(words[1:])
     if words and words[0] in commands:
         # Options may stand between the positional words, which argparse does for a whole command only.
         arguments = commands[words[0]].parse_intermixed_args(words[1:])

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Final, TypeVar
 
-from gateway.contracts import FieldProtocol, GridProtocol, nearest
+from gateway.contracts import FieldProtocol, GridProtocol, Tool, nearest
 
 PACKAGE: Final = "protocols"
 GROUP: Final = "gridgate.protocols"
@@ -44,6 +44,12 @@ def field_names() -> list[str]:
 def grid_names() -> list[str]:
     """Names of the installed server protocols, sorted."""
     return sorted(_offers("GRID", GridProtocol))
+
+
+def tools() -> dict[str, Tool]:
+    """Commands that field protocols bring along, by name."""
+    offers = _offers("FIELD", FieldProtocol)
+    return {tool.name: tool for name in sorted(offers) for tool in offers[name].tools}
 
 
 def load(target: str) -> Any:

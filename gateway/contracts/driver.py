@@ -129,9 +129,21 @@ class FieldSimulator(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A command of its own, ``gridgate NAME ...``: `main` (``module:attribute``) takes the words behind the name."""
+
+    name: str
+    main: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldProtocol:
     """What a field package's ``__init__`` names; each value is ``module:attribute``, imported only when needed."""
 
     settings: str
     driver: str
     simulator: str = ""
+    doctor: str = ""
+    """A `gateway.contracts.doctor.Doctor`: why a device gives no or wrong values."""
+    tools: tuple[Tool, ...] = ()

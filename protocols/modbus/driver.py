@@ -33,6 +33,7 @@ class ModbusDriver:
 
     def __init__(self, plan: LinePlan, port: DriverPort) -> None:
         self._plan, self.port = plan, port
+        self.reconnect_max_s = plan.reconnect_max_s
         self._units = [self.make_unit(unit) for unit in plan.units]
         self._by_id = {unit.plan.unit: unit for unit in self._units}
         self._client = LineClient(plan.url, port.now_ns, self._stray, self.wake)
@@ -48,7 +49,7 @@ class ModbusDriver:
 
     def make_unit(self, plan: UnitPlan) -> Unit:
         """What is known of one device; another protocol on top of this one has more to know."""
-        return Unit(plan, self._plan.reconnect_max_s)
+        return Unit(plan, self.reconnect_max_s)
 
     # -- life ---------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, cast
 
 import numpy as np
@@ -48,8 +49,8 @@ def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
 
-class ModbusDevice(DeviceSettings):
-    """Keys of a device with `driver: modbus`."""
+class LineDevice(DeviceSettings):
+    """Keys of any device on a Modbus line; what is built on Modbus has them too."""
 
     url: Annotated[str, AfterValidator(_checked_url)]
     unit: Annotated[int, Field(ge=0, le=255)] = 1
@@ -60,6 +61,11 @@ class ModbusDevice(DeviceSettings):
     pause_ms: Annotated[float, Field(ge=0)] = 0
     max_gap_registers: Annotated[int, Field(ge=0, le=124)] = 10
     max_read_registers: Annotated[int, Field(ge=1, le=125)] = 125
+
+
+class ModbusDevice(LineDevice):
+    """Keys of a device with `driver: modbus`."""
+
     max_read_bits: Annotated[int, Field(ge=1, le=2000)] = 2000
     bit_write: Literal["mask", "read-modify-write"] = "mask"
 
@@ -139,9 +145,13 @@ _DTYPES: dict[str, Any] = {
 }
 
 
+def bindings_of(rows: list[dict[str, object]]) -> Bindings:
+    """Rows as columns."""
+    return Bindings(**{name: np.array([row[name] for row in rows], dtype) for name, dtype in _DTYPES.items()})
+
+
 def _bindings(rows: list[DeviceRowSource], device: ModbusDevice) -> Bindings:
-    columns = [_columns(row, device) for row in sorted(rows, key=lambda row: row.row)]
-    return Bindings(**{name: np.array([row[name] for row in columns], dtype) for name, dtype in _DTYPES.items()})
+    return bindings_of([_columns(row, device) for row in sorted(rows, key=lambda row: row.row)])
 
 
 def _unit_plan(source: DeviceSource, rows: list[DeviceRowSource]) -> UnitPlan:
@@ -158,17 +168,17 @@ def _unit_plan(source: DeviceSource, rows: list[DeviceRowSource]) -> UnitPlan:
     )
 
 
-def _line_plan(url: Url, units: list[UnitPlan], devices: list[ModbusDevice]) -> LinePlan:
+def line_plan(url: Url, units: Sequence[UnitPlan], devices: Sequence[LineDevice]) -> LinePlan:
     return LinePlan(
         url=url,
         devices=[unit.device for unit in units],
         rows=np.sort(np.concatenate([unit.bindings.row for unit in units])),
-        units=units,
+        units=list(units),
         reconnect_max_s=min(device.reconnect_max_s for device in devices),
     )
 
 
-class _Lines:
+class Lines:
     """Gathers devices by line, and tells what does not go together on one."""
 
     def __init__(self, report: Report) -> None:
@@ -178,7 +188,7 @@ class _Lines:
         self.members: dict[tuple[str, int], list[DeviceSource]] = {}
 
     def add(self, source: DeviceSource) -> None:
-        device = cast(ModbusDevice, source.settings)
+        device = cast(LineDevice, source.settings)
         url = parse_url(device.url)
         first, owner = self._urls.setdefault(url.line, (url, source))
         if first != url:
@@ -190,7 +200,7 @@ class _Lines:
         self._check_unit(source, device, url)
         self.members.setdefault(url.line, []).append(source)
 
-    def _check_unit(self, source: DeviceSource, device: ModbusDevice, url: Url) -> None:
+    def _check_unit(self, source: DeviceSource, device: LineDevice, url: Url) -> None:
         place = source.key("unit")
         if url.framed_rtu and not 1 <= device.unit <= 247:
             self._report.error(place, f"unit {device.unit} cannot be asked on a serial line; expected 1 to 247")
@@ -210,14 +220,14 @@ class ModbusSettings:
 
     def compile(self, devices: list[Any], report: Any) -> list[LinePlan]:
         """Check all devices and rows; one plan per line. Rows with a fatal problem are left out of the plans."""
-        lines = _Lines(report)
+        lines = Lines(report)
         good: dict[int, list[DeviceRowSource]] = {}
         for source in devices:
             lines.add(source)
             checker = RowChecker(report, source.settings)
             good[id(source)] = [row for row in source.rows if checker.check(row)]
         return [
-            _line_plan(
+            line_plan(
                 lines.url(line),
                 [_unit_plan(source, good[id(source)]) for source in members],
                 [source.settings for source in members],

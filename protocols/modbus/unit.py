@@ -193,6 +193,13 @@ class Schedule:
             self._turns.append(turn)
             self.put(turn, now)
 
+    def delay(self, scan: Scan, at: float) -> None:
+        """Ask this scan not before `at`."""
+        for entry in [entry for entry in self._heap if entry[2].scan is scan]:
+            self._heap.remove(entry)
+            heapify(self._heap)
+            self.put(entry[2], at)
+
     def take(self, now: float) -> Turn | None:
         """The turn that has waited longest, taken off; None when none is due."""
         while self._heap and self._heap[0][0] <= now:

@@ -109,13 +109,13 @@ class Writer:
     async def _submit(self, unit: Unit, position: int, value: float) -> None:
         bindings = unit.bindings
         point = f"{bindings.name[position]} ({bindings.where(position)})"
+        if unit.state is DeviceState.LOST or not self._line.connected:
+            unit.counters["writes_lost"] += 1
+            raise WriteLost(f"{point}: not sent, {unit.name} does not answer")
         try:
             found = unit.steps(position, value)
         except Unencodable as error:
             raise WriteRefused(f"{point}: {error}") from None
-        if unit.state is DeviceState.LOST or not self._line.connected:
-            unit.counters["writes_lost"] += 1
-            raise WriteLost(f"{point}: not sent, {unit.name} does not answer")
         job = _Job(unit, point, found)
         self._jobs.append(job)
         self._line.wake()
@@ -143,6 +143,7 @@ class Writer:
             job.answer(WriteLost(f"{job.point}: the driver stopped before the device answered"))
 
     async def _send(self, job: _Job) -> None:
+        """All steps, one after another; the first that fails ends it."""
         for ways in job.steps:
             await self._send_step(job, ways)
 

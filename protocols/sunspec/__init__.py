@@ -1,0 +1,16 @@
+"""SunSpec field driver: information models over Modbus, found on the device, read by the Modbus driver beneath."""
+
+from gateway.contracts import FieldProtocol, Tool
+
+FIELD = FieldProtocol(
+    settings="protocols.sunspec.settings:SETTINGS",
+    driver="protocols.sunspec.driver:SunSpecDriver",
+    simulator="protocols.sunspec.simulator:SunSpecSimulator",
+    tools=(
+        Tool(
+            name="sunspec",
+            main="protocols.sunspec.command:main",
+            text="scan URL: what a SunSpec device is, and a device map of it",
+        ),
+    ),
+)
