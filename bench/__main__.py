@@ -13,6 +13,7 @@ from bench.result import Result
 MEASUREMENTS: Final = {
     "publish_feed": "a batch of 1,000 changes into the table and to 6 workers",
     "modbus_poll": "CPU per read of 125 registers, beside plain pymodbus",
+    "sunspec_polls": "polls of a SunSpec device of 20 models, beside pysunspec2's client",
     "can_decode": "CAN: decoding a frame, and the driver on a busy bus, beside cantools and python-can",
     "pmu_streams": "CPU of 10 PMU streams at 50 frames/s, beside reading their octets only",
     "points_100k": "100,000 points at 1 s: CPU and memory of all processes",

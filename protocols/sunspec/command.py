@@ -78,8 +78,8 @@ async def _ask(client: LineClient, unit: int, wanted: Ask, timeout_s: float) -> 
 
 async def scan(url: Url, unit: int, timeout_s: float, base: int | None = None) -> Scanned:
     """Survey a device and read its models. Raises `ModbusError` or `NotSunSpec`."""
-    known = {number: found for number in known_models() if (found := definition(number)) is not None}
-    groups = {number: found.group for number, found in known.items()}
+    known = {number: made for number in known_models() if (made := definition(number)) is not None}
+    groups = {number: made.group for number, made in known.items()}
     client = LineClient(url, time.time_ns, lambda kind, sender: None, lambda: None)
     await client.connect(timeout_s)
     try:

@@ -134,7 +134,7 @@ class SunDevice:
 
     def address(self, row: int) -> int:
         """First register of the point in this row."""
-        start, place = self._spots[self.bindings.row.tolist().index(row)]
+        start, place = self._spots[int(np.flatnonzero(self.bindings.row == row)[0])]
         return start + place.offset
 
     def paint(self, values: Values) -> None:
@@ -272,7 +272,8 @@ def missing_bytes(point: Point) -> bytes:
     kind = NUMBERS[point.type]
     if math.isnan(kind.missing):
         return (b"\x7f\xc0" if point.size == 2 else b"\x7f\xf8").ljust(2 * point.size, b"\0")
-    return int(kind.missing).to_bytes(2 * point.size, "big", signed=kind.missing < 0)
+    low, high = _limits(point)
+    return min(int(kind.missing), high).to_bytes(2 * point.size, "big", signed=low < 0)
 
 
 def number_bytes(point: Point, raw: float) -> bytes:

@@ -24,6 +24,7 @@ from protocols.dnp3.settings import SETTINGS as DNP3
 from protocols.iec104.field.settings import SETTINGS as RTU
 from protocols.iec104.settings import SETTINGS as IEC104
 from protocols.modbus.settings import SETTINGS as MODBUS
+from protocols.sunspec.settings import SETTINGS as SUNSPEC
 
 ROOT = Path(__file__).parents[3]
 README = ROOT / "config" / "README.md"
@@ -37,6 +38,7 @@ DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
     "Transmitted CAN message": (TransmitSettings, None),
     "Device with `driver: c37118`": (C37118.device_model, DeviceSettings),
     "Device with `driver: iec104`": (RTU.device_model, DeviceSettings),
+    "Device with `driver: sunspec`": (SUNSPEC.device_model, DeviceSettings),
     "Calculated point": (CalculatedSettings, None),
     "Server": (ServerSettings, None),
     "Master": (MasterSettings, None),
@@ -58,6 +60,7 @@ DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
     "Further columns with `driver: can`": (CAN.row_model, DeviceRow),
     "Further columns with `driver: c37118`": (C37118.row_model, DeviceRow),
     "Further columns with `driver: iec104`": (RTU.row_model, DeviceRow),
+    "Further columns with `driver: sunspec`": (SUNSPEC.row_model, DeviceRow),
     "Columns of every master map": (MasterRow, None),
     "Further columns with `protocol: iec104`": (IEC104.row_model, MasterRow),
 }
