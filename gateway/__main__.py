@@ -114,6 +114,21 @@ def _journal(arguments: argparse.Namespace) -> int:
     return _visit(lambda plan: journal(plan, options), arguments)
 
 
+def _alarms(arguments: argparse.Namespace) -> int:
+    from gateway.cli.alarms import AlarmOptions, alarms
+
+    options = AlarmOptions(
+        action=arguments.action,
+        names=tuple(arguments.names),
+        everything=arguments.all,
+        watch_s=arguments.interval if arguments.watch else None,
+        as_json=arguments.json,
+        duration_s=arguments.duration,
+        reason=arguments.reason,
+    )
+    return _visit(lambda plan: alarms(plan, options), arguments)
+
+
 def _selftest_soe(arguments: argparse.Namespace) -> int:
     from gateway.cli.selftest import selftest_soe
     from gateway.soetest import SoeOptions
@@ -145,6 +160,9 @@ _ACTIONS = {
     "command": ("execute", "write a set-point or control through the broker, as a person on this machine"),
 }
 """Command name -> the broker's action, and what it is for."""
+
+
+_UNITS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 def _add_site(command: argparse.ArgumentParser, optional: bool = False) -> None:
@@ -203,10 +221,26 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     held.add_argument("master", nargs="?", default="", help="show the events of this one: its name, or SERVER/NAME")
     held.add_argument("--limit", type=int, default=20, metavar="N", help="events shown, oldest first (default 20)")
     held.add_argument("--json", action="store_true", help="one JSON object a master, or an event")
+    _add_alarms(add("alarms", _alarms, "list alarms; ack, confirm, comment, shelve, unshelve, out, in"))
     _add_selftest(add("selftest", _selftest_soe, "prove on this machine that the configuration holds what it promises"))
     for name, (action, text) in _ACTIONS.items():
         _add_action(add(name, _act, text), action, with_value=name in ("force", "command"))
     return parser, dict(commands.choices)
+
+
+def _add_alarms(command: argparse.ArgumentParser) -> None:
+    """What follows ``gridgate alarms``."""
+    _add_site(command)
+    command.add_argument("action", nargs="?", default="", help="what is to be done; nothing: list what is not normal")
+    command.add_argument("names", nargs="*", metavar="NAME", help="alarms, or patterns with * for those not normal")
+    command.add_argument("--all", action="store_true", help="list normal ones too; ack: every alarm in sight")
+    command.add_argument("--watch", action="store_true", help="show again and again until Ctrl-C")
+    command.add_argument("--interval", type=float, default=1.0, metavar="S", help="with --watch: seconds (default 1)")
+    command.add_argument("--json", action="store_true", help="one JSON object an alarm")
+    command.add_argument(
+        "--for", dest="duration", type=_duration_s, default=0.0, metavar="T", help="shelve: 90s, 30m, 8h; else one shot"
+    )
+    command.add_argument("--reason", default="", metavar="TEXT", help="why; shelve and out need one")
 
 
 def _add_selftest(command: argparse.ArgumentParser) -> None:
@@ -220,6 +254,14 @@ def _add_selftest(command: argparse.ArgumentParser) -> None:
         "--kills", type=_count, default=0, metavar="K", help="kill -9 of the server, at random moments"
     )
     command.add_argument("--seed", type=int, default=1, help="decides what is random (default 1)")
+
+
+def _duration_s(text: str) -> float:
+    """``90s``, ``30m`` or ``30min``, ``8h`` in s."""
+    unit = text.lstrip("0123456789.")
+    if unit not in _UNITS_S:
+        raise ValueError(text)
+    return float(text.removesuffix(unit)) * _UNITS_S[unit]
 
 
 def _count(text: str) -> int:

@@ -95,14 +95,14 @@ async def show(plan: SitePlan, pattern: str, watch_s: float | None, as_json: boo
             if watch_s is None:
                 sys.stdout.write(text)
                 return 0
-            sys.stdout.write(_screen(text, as_json))
+            sys.stdout.write(on_screen(text, as_json))
             sys.stdout.flush()
             await asyncio.sleep(watch_s)
             client.refresh()
             await asyncio.sleep(min(_SETTLE_S, watch_s))
 
 
-def _screen(text: str, as_json: bool) -> str:
+def on_screen(text: str, as_json: bool) -> str:
     """On a terminal: the text from its top left corner, cut to what fits and saying so; elsewhere as it is."""
     if as_json or not sys.stdout.isatty():
         return text
