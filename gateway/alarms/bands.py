@@ -14,6 +14,7 @@ bands and what the conditions are now::
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -47,7 +48,7 @@ class QuietBands:
         self._heeded[alarms.row[alarms.condition == Condition.QUALITY]] = True
         self._always = self._heeded.copy()
         self._unfit: NDArray[np.bool_] = np.zeros(size, np.bool_)
-        low, high = _bands(alarms.condition, alarms.limit, alarms.deadband, self.holds)
+        low, high = _first_bands(alarms.condition, alarms.limit)
         np.maximum.at(self.low, alarms.row, low)
         np.minimum.at(self.high, alarms.row, high)
 
@@ -69,17 +70,15 @@ class QuietBands:
     def turn(self, index: int, holds: bool) -> None:
         """The condition of one alarm begins or ceases to hold."""
         self.holds[index] = holds
-        row = int(self._alarms.row[index])
-        own = self._alarms.of_row(row)
-        part = slice(own.start, own.stop)
         alarms = self._alarms
-        low, high = _bands(alarms.condition[part], alarms.limit[part], alarms.deadband[part], self.holds[part])
-        self.low[row], self.high[row] = low.max(), high.min()
-
-    def turn_all(self, holding: NDArray[np.intp]) -> None:
-        """After a restart: these conditions held when the gateway stopped."""
-        for index in holding.tolist():
-            self.turn(index, True)
+        row = int(alarms.row[index])
+        low, high = -_INF, _INF
+        for at in alarms.of_row(row):
+            own_low, own_high = _band(
+                int(alarms.condition[at]), float(alarms.limit[at]), float(alarms.deadband[at]), bool(self.holds[at])
+            )
+            low, high = max(low, own_low), min(high, own_high)
+        self.low[row], self.high[row] = low, high
 
     def seen(self, row: int, unfit: bool) -> None:
         """Whether the point's value may be used, as last looked at."""
@@ -101,19 +100,27 @@ def condition_holds(condition: Condition, limit: float, deadband: float, held: b
     return value < (limit + deadband if held else limit)
 
 
-def _bands(
-    conditions: NDArray[np.uint8], limits: Floats, deadbands: Floats, holds: NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
-    """The band of each alarm by itself, closed at both ends."""
+_QUALITY, _ALARM, _H = int(Condition.QUALITY), int(Condition.ALARM), int(Condition.H)
+
+
+def _band(condition: int, limit: float, deadband: float, holds: bool) -> tuple[float, float]:
+    """The band of one alarm by itself, closed at both ends."""
+    if condition == _QUALITY:
+        return -_INF, _INF
+    if condition == _ALARM:
+        # no interval is "any state but this one": every change of such a point is looked at
+        return (limit, limit) if holds else (_INF, -_INF)
+    if condition >= _H:
+        return (math.nextafter(limit - deadband, _INF), _INF) if holds else (-_INF, limit)
+    return (-_INF, math.nextafter(limit + deadband, -_INF)) if holds else (limit, _INF)
+
+
+def _first_bands(conditions: NDArray[np.uint8], limits: Floats) -> tuple[Floats, Floats]:
+    """The bands of all alarms while no condition holds."""
     low, high = np.full(len(limits), -_INF), np.full(len(limits), _INF)
     above = (conditions == Condition.H) | (conditions == Condition.HH)
     below = (conditions == Condition.L) | (conditions == Condition.LL)
-    high[above & ~holds] = limits[above & ~holds]
-    low[above & holds] = np.nextafter(limits[above & holds] - deadbands[above & holds], _INF)
-    low[below & ~holds] = limits[below & ~holds]
-    high[below & holds] = np.nextafter(limits[below & holds] + deadbands[below & holds], -_INF)
     state = conditions == Condition.ALARM
-    low[state & holds], high[state & holds] = limits[state & holds], limits[state & holds]
-    # no interval is "any state but this one": every change of such a point is looked at
-    low[state & ~holds], high[state & ~holds] = _INF, -_INF
+    high[above], low[below] = limits[above], limits[below]
+    low[state], high[state] = _INF, -_INF
     return low, high

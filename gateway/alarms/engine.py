@@ -20,7 +20,7 @@ import heapq
 import math
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -69,6 +69,7 @@ class AlarmEngine:
         self._groups = FirstOut(alarms)
         self._suppressions = Suppressions(alarms)
         self._pending: dict[int, _Pending] = {}
+        self._heeded: set[int] = set()
         self._shelves: dict[int, int] = {}
         """By alarm: when its shelving ends, monotonic."""
         self._deadlines: list[tuple[int, int]] = []
@@ -127,7 +128,7 @@ class AlarmEngine:
         if index in self._pending and not self._bands.holds[index]:
             del self._pending[index]
             self._bands.turn(index, True)
-            self._bands.heed(int(self.alarms.row[index]), False)
+            self._heed(index)
 
     def _turn(self, index: int, holds: bool, seen: _Seen, now_ns: int) -> None:
         self._bands.turn(index, holds)
@@ -135,23 +136,26 @@ class AlarmEngine:
         self._pending.pop(index, None)
         delay_s = float((self.alarms.on_delay_s if holds else self.alarms.off_delay_s)[index])
         if holds is active:
-            self._heed(index, False)
+            self._heed(index)
         elif delay_s <= 0:
             self._settle(index, holds, seen, seen.time_ns, now_ns)
         else:
             delay_ns = int(delay_s * 1e9)
             self._pending[index] = _Pending(now_ns + delay_ns, delay_ns, seen)
             heapq.heappush(self._deadlines, (now_ns + delay_ns, index))
-            self._heed(index, not holds)
+            self._heed(index)
 
-    def _heed(self, index: int, heed: bool) -> None:
+    def _heed(self, index: int) -> None:
         """While a return is waited for, a value that goes bad must be seen."""
         row = int(self.alarms.row[index])
-        waiting = heed or any(at in self._pending and not self._bands.holds[at] for at in self.alarms.of_row(row))
+        if not self._pending and row not in self._heeded:
+            return
+        waiting = any(at in self._pending and not self._bands.holds[at] for at in self.alarms.of_row(row))
         self._bands.heed(row, waiting)
+        (self._heeded.add if waiting else self._heeded.discard)(row)
 
     def _settle(self, index: int, active: bool, seen: _Seen, time_ns: int, now_ns: int) -> None:
-        self._heed(index, False)
+        self._heed(index)
         if active:
             self._raise(index, seen, time_ns, now_ns)
         else:
@@ -161,8 +165,12 @@ class AlarmEngine:
         record = self.record(index)
         suppressed = self._suppressions.holds(index)
         hidden = record.shelved or record.out_of_service or suppressed
-        raised = replace(
+        if not hidden:
+            self.statistics.announced(index, now_ns)
+        self._put(
+            AlarmEvent.RAISED,
             record,
+            time_ns,
             active=True,
             acknowledged=False,
             confirmed=not self.alarms.rules.confirm,
@@ -172,18 +180,20 @@ class AlarmEngine:
             quality=seen.quality,
             raised_ns=time_ns,
             count=record.count + 1,
-            by="",
+            first_out=record.first_out or (not hidden and self._groups.is_first(index)),
+            by=record.by if record.hidden else "",
             text=record.text if record.hidden else "",
         )
-        if not hidden:
-            self.statistics.announced(index, now_ns)
-            raised = replace(raised, first_out=record.first_out or self._groups.is_first(index))
-        self._put(AlarmEvent.RAISED, raised, time_ns)
 
     def _return(self, index: int, seen: _Seen, time_ns: int, now_ns: int) -> None:
         record = self.record(index)
-        returned = replace(
+        over = record.one_shot
+        if over:
+            self._shelves.pop(index, None)
+        self._put(
+            AlarmEvent.RETURNED,
             record,
+            time_ns,
             active=False,
             acknowledged=record.acknowledged or not record.announced,
             confirmed=record.confirmed or not record.announced,
@@ -192,11 +202,9 @@ class AlarmEngine:
             value=seen.value,
             quality=seen.quality,
             returned_ns=time_ns,
+            shelved_until_ns=0 if over else record.shelved_until_ns,
+            one_shot=False,
         )
-        if record.one_shot:
-            self._shelves.pop(index, None)
-            returned = replace(returned, shelved_until_ns=0, one_shot=False)
-        self._put(AlarmEvent.RETURNED, returned, time_ns)
 
     # What time brings
 
@@ -274,11 +282,11 @@ class AlarmEngine:
             self.statistics.announced(record.index, now_ns)
             record = self.record(record.index)
             first = record.first_out or self._groups.is_first(record.index)
-            self._put(AlarmEvent.ANNOUNCED, replace(record, announced=True, first_out=first), time_ns)
+            self._put(AlarmEvent.ANNOUNCED, record, time_ns, announced=True, first_out=first)
 
-    def _put(self, event: AlarmEvent, record: AlarmRecord, time_ns: int) -> None:
+    def _put(self, event: AlarmEvent, record: AlarmRecord, time_ns: int, **facts: Any) -> None:
         self.seq += 1
-        record = replace(record, seq=self.seq, event=event, time_ns=time_ns)
+        record = replace(record, seq=self.seq, event=event, time_ns=time_ns, **facts)
         reset = self._groups.follow(record)
         if reset == record.index:
             record = replace(record, first_out=False)
@@ -290,7 +298,7 @@ class AlarmEngine:
             self.counts[record.index] = record.count
         self._out.append(record)
         if reset is not None and reset != record.index:
-            self._put(AlarmEvent.FIRST_OUT_RESET, replace(self.record(reset), first_out=False), time_ns)
+            self._put(AlarmEvent.FIRST_OUT_RESET, self.record(reset), time_ns, first_out=False)
 
     def _taken(self) -> list[AlarmRecord]:
         out, self._out = self._out, []
