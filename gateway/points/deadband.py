@@ -48,6 +48,14 @@ class Deadband:
         """Another limit from now on; what was last reported stays. Raises `ValueError` if negative."""
         self._limit[index] = _checked(np.array([value]))[0]
 
+    def grow(self, size: int) -> None:
+        """Room for `size` bindings; the new ones have no limit and nothing reported. Never shrinks."""
+        more = max(size - len(self), 0)
+        self._limit = np.concatenate((self._limit, np.zeros(more)))
+        self._value = np.concatenate((self._value, np.zeros(more)))
+        self._quality = np.concatenate((self._quality, np.full(more, _NEVER, np.uint32)))
+        self._order = np.zeros(len(self), np.intp)
+
     def reset(self, index: Index, values: Values, qualities: Qualities) -> None:
         """Take these as last reported (for example after an interrogation). Of repeated positions the last counts."""
         self._value[index] = values
