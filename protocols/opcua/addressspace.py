@@ -1,10 +1,10 @@
 """Every node that a client can see: the standard ones, and those of the points, which exist while they are looked at.
 
-    Objects
-      bess1 ...                folders by the paths of point names, points in them
-      Devices                  one object for each device: whether it answers, its errors, where its points are
-      Gateway                  one object for each master: its link, its journal
-      Server                   as the standard has it
+Objects
+  bess1 ...                folders by the paths of point names, points in them
+  Devices                  one object for each device: whether it answers, its errors, where its points are
+  Gateway                  one object for each master: its link, its journal
+  Server                   as the standard has it
 """
 
 from __future__ import annotations
@@ -47,7 +47,6 @@ class AddressSpace:
         catalogue: PointCatalogue,
         rows: Rows | None = None,
         writable: Rows | None = None,
-        text_of: Callable[[int], Any] = lambda row: None,
     ) -> None:
         """`rows`: points that are served, None: all; `writable`: those that may be commanded, None: all such."""
         self._standard = nodes
@@ -56,9 +55,11 @@ class AddressSpace:
         served = range(len(catalogue)) if rows is None else rows.tolist()
         self._served = None if rows is None else frozenset(served)
         self._writable = None if writable is None else frozenset(writable.tolist())
-        shown = [flag and self.writable(row) for row, flag in enumerate(commanded)] if writable is not None else commanded
+        shown = (
+            [flag and self.writable(row) for row, flag in enumerate(commanded)] if writable is not None else commanded
+        )
         self.tree = NameTree(catalogue.names, served, shown)
-        self.points = PointNodes(catalogue, node_id, self.tree.parent, self.writable, text_of, INDEX)
+        self.points = PointNodes(catalogue, node_id, self.tree.parent, self.writable, INDEX)
         self._extensions: list[Extension] = []
         self._subtypes: dict[int, frozenset[int]] = {}
         self._link_objects()

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from protocols.opcua.decoder import BROKEN, STRUCTURE_COST, Read, Reader, field_reader, reader_of
 from protocols.opcua.errors import ServiceFault
-from protocols.opcua.uastack import Codes, ua
-from protocols.opcua.uastack import _binary as binary
+from protocols.opcua.uastack import Codes, type_hints, ua
 
 NO_DIAGNOSTICS: Final = b"\xff\xff\xff\xff"
 MAX_OPERATIONS: Final = 20_000
 """In one request."""
+_BUDGET: Final = 10 * MAX_OPERATIONS * STRUCTURE_COST
+"""Of a request's arrays: its operations, and what each may hold."""
 
 
 class Request:
@@ -25,14 +27,13 @@ class Request:
 
     def __init__(self, request: type[Any], body: bytes) -> None:
         """Raises `ServiceFault`."""
-        self._buffer = ua.utils.Buffer(body)
+        self._reader = Reader(body, _BUDGET)
         fields, self._element = _layout(request)
         try:
-            binary.nodeid_from_binary(self._buffer)
-            self.header = binary.struct_from_binary(ua.RequestHeader, self._buffer)
-            self.parameters = {name: read(self._buffer) for name, read in fields}
-            self.count = int.from_bytes(self._buffer.read(4), "little", signed=True)
-        except Exception as error:  # noqa: BLE001 - asyncua's reader raises whatever the octets provoke
+            self.header = _header(self._reader)
+            self.parameters = {name: read(self._reader) for name, read in fields}
+            self.count = self._reader.count(1, STRUCTURE_COST)
+        except BROKEN as error:
             raise _broken(request.__name__, error) from None
         if self.count <= 0:
             raise ServiceFault(Codes.BadNothingToDo)
@@ -41,11 +42,11 @@ class Request:
 
     def elements(self) -> Iterator[Any]:
         """The list's elements. Raises `ServiceFault` at the one that is broken."""
-        read, buffer = self._element, self._buffer
+        read, reader = self._element, self._reader
         for number in range(self.count):
             try:
-                yield read(buffer)
-            except Exception as error:  # noqa: BLE001 - as above
+                yield read(reader)
+            except BROKEN as error:
                 raise _broken(f"element {number}", error) from None
 
 
@@ -60,25 +61,27 @@ def status_octets(code: int) -> bytes:
     return code.to_bytes(4, "little")
 
 
-_Reader = Callable[[Any], Any]
-_LAYOUTS: dict[type[Any], tuple[list[tuple[str, _Reader]], _Reader]] = {}
+def _header(reader: Reader) -> Any:
+    _TYPE_ID(reader)
+    return _HEADER(reader)
 
 
-def _layout(request: type[Any]) -> tuple[list[tuple[str, _Reader]], _Reader]:
+_TYPE_ID: Final = field_reader(ua.NodeId)
+_HEADER: Final = reader_of(ua.RequestHeader)
+_LAYOUTS: dict[type[Any], tuple[list[tuple[str, Read]], Read]] = {}
+
+
+def _layout(request: type[Any]) -> tuple[list[tuple[str, Read]], Read]:
     """Readers of the parameters in front of the list, and of one element."""
     found = _LAYOUTS.get(request)
     if found is None:
-        carrier = type(request().Parameters) if hasattr(request(), "Parameters") else request
-        hints = typing.get_type_hints(carrier, {**vars(ua), "ua": ua})
-        names = [field.name for field in dataclasses.fields(carrier) if field.name not in ("TypeId", "RequestHeader")]
-        before = [(name, _reader(hints[name])) for name in names[:-1]]
+        carrier = type(request().Parameters)
+        hints = type_hints(carrier)
+        names = [field.name for field in dataclasses.fields(carrier)]
+        before = [(name, field_reader(hints[name])) for name in names[:-1]]
         (element,) = typing.get_args(hints[names[-1]])
-        found = _LAYOUTS[request] = before, _reader(element)
+        found = _LAYOUTS[request] = before, reader_of(element)
     return found
-
-
-def _reader(kind: Any) -> _Reader:
-    return lambda buffer: binary.from_binary(kind, buffer)
 
 
 def _broken(what: str, error: Exception) -> ServiceFault:

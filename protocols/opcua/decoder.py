@@ -121,6 +121,15 @@ def reader_of(structure: Any) -> Read:
     return _structure(structure)
 
 
+def field_reader(hint: Any) -> Read:
+    """The same of a field's type."""
+    return _reader(hint)[0]
+
+
+BROKEN: Final = (DecodeError, ValueError, OverflowError, TypeError, RecursionError, ua.UaError)
+"""What reading step by step raises for octets that are wrong."""
+
+
 # Built-in types, Part 6, 5.2.2.
 
 

@@ -1,19 +1,20 @@
 """The monitored items of one subscription that watch values of points: columns, sampling, filters (OPC 10000-4, 5.13).
 
-    changes ─► which items ─► sampling interval ─► trigger and deadband ─► queue ─► notifications
+changes ─► which items ─► sampling interval ─► trigger and deadband ─► queue ─► notifications
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.points import Deadband, Values
-from protocols.opcua.itemqueue import ENTRY, NO_ENTRIES, Entries, NotificationQueue, Slots, repeated
+from gateway.points import Values
+from gateway.points.deadband import Deadband
+from protocols.opcua.itemqueue import ENTRY, NotificationQueue, Slots, repeated
 from protocols.opcua.quality import StatusCodes
 from protocols.opcua.valueencode import data_values
 
@@ -81,6 +82,10 @@ class ItemSettings:
     limit: float = 0.0
     timestamps: int = 2
 
+    def slower(self, interval_ns: int) -> ItemSettings:
+        """The same, sampled no more often than this."""
+        return replace(self, interval_ns=max(self.interval_ns, interval_ns))
+
 
 class ItemTable:
     """Items by slot. `phase_ns` is where the clock of sampling intervals begins: that of the subscription's cycles.
@@ -140,14 +145,25 @@ class ItemTable:
     def row(self, slot: int) -> int:
         return int(self._items["row"][slot])
 
-    def set_mode(self, slot: int, mode: Mode) -> None:
-        """Disabled: what is queued is forgotten, and the next value passes as the first one does."""
+    def handle(self, slot: int) -> int:
+        return int(self._items["handle"][slot])
+
+    def queue_size(self, slot: int) -> int:
+        return int(self._items["queue"][slot])
+
+    def set_modes(self, slots: list[int], mode: Mode) -> list[int]:
+        """Disabled: what is queued is forgotten, and the next value passes as the first one does.
+
+        Returns the slots that were disabled and sample again.
+        """
+        all_of = np.array(slots, np.int32)
+        woken = all_of[self._items["mode"][all_of] == Mode.DISABLED] if mode is not Mode.DISABLED else all_of[:0]
         if mode is Mode.DISABLED:
-            gone = np.array([slot], np.int32)
-            self._silence(gone)
-            self._band.forget(gone)
-        self._items["mode"][slot] = mode
+            self._silence(all_of)
+            self._band.forget(all_of)
+        self._items["mode"][all_of] = mode
         self._index = None
+        return [int(slot) for slot in woken]
 
     def forget(self, slots: list[int]) -> None:
         """As if nothing had been reported of these items: their next sample passes."""
@@ -178,7 +194,8 @@ class ItemTable:
         self._indexed()
         if self._plain:
             return None
-        return (self._items["mode"] == Mode.REPORTING) | self.armed
+        out: NDArray[np.bool_] = (self._items["mode"] == Mode.REPORTING) | self.armed
+        return out
 
     def arm(self, slot: int) -> None:
         """What this item has queued is reported at the next publishing, whatever its mode."""
@@ -316,14 +333,3 @@ def samples_of(
 
 
 NO_SAMPLES: Final[Samples] = np.empty(0, SAMPLE)
-__all__ = [
-    "NO_ENTRIES",
-    "NO_SAMPLES",
-    "Entries",
-    "ItemSettings",
-    "ItemTable",
-    "Mode",
-    "Samples",
-    "Trigger",
-    "samples_of",
-]

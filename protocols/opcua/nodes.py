@@ -63,7 +63,9 @@ WRITABLE: Final = 0x02
 HISTORY_READABLE: Final = 0x04
 
 
-def variable_attributes(data_type: int, rank: int = -1, access: int = READABLE, description: str = "") -> dict[int, Any]:
+def variable_attributes(
+    data_type: int, rank: int = -1, access: int = READABLE, description: str = ""
+) -> dict[int, Any]:
     """Attributes of a Variable. `data_type`: numeric id of a standard type; `rank` -1 scalar, 1 one dimension."""
     out = {
         Attribute.DataType: _variant(ua.NodeId(data_type), ua.VariantType.NodeId),

@@ -72,11 +72,14 @@ class OtherItem(ABC):
 
 
 class ValueItem(OtherItem):
-    """Watches what `read` returns: a DataValue."""
+    """Watches what `read` returns: a DataValue of this attribute. `numeric`: a deadband makes sense."""
 
-    def __init__(self, mode: Mode, settings: ItemSettings, read: Callable[[], Any]) -> None:
+    def __init__(
+        self, mode: Mode, settings: ItemSettings, read: Callable[[], Any], attribute: int = 13, numeric: bool = True
+    ) -> None:
         super().__init__(mode, settings)
         self._read = read
+        self.attribute, self.numeric = attribute, numeric
         self._last: Any = None
         self._due_ns = 0
 
@@ -132,11 +135,13 @@ class ValueItem(OtherItem):
 
 
 class EventItem(OtherItem):
-    """Collects events. `fields`: what a client has selected of an event, None when it is not for it."""
+    """Collects events at `notifier`. `fields`: what a client has selected of one, None when it is not for it."""
 
-    def __init__(self, mode: Mode, settings: ItemSettings, fields: Callable[[Any], Sequence[Any] | None]) -> None:
+    def __init__(
+        self, mode: Mode, settings: ItemSettings, notifier: Any, fields: Callable[[Any], Sequence[Any] | None]
+    ) -> None:
         super().__init__(mode, settings)
-        self.fields = fields
+        self.notifier, self.fields = notifier, fields
         self.lost = 0
         """Events that a full queue has cost."""
 
@@ -164,6 +169,12 @@ class EventItem(OtherItem):
 def encode_variant(value: Any) -> bytes:
     """A Variant by itself."""
     encoded: bytes = binary.variant_to_binary(value)
+    return encoded
+
+
+def encode_extension(value: Any) -> bytes:
+    """A structure as ExtensionObject."""
+    encoded: bytes = binary.extensionobject_to_binary(value)
     return encoded
 
 

@@ -79,12 +79,13 @@ class PointNodes:
         ids: Callable[[str], NodeId],
         parent: Callable[[str, str], str],
         writable: Callable[[int], bool],
-        text_of: Callable[[int], Any],
         index: int,
     ) -> None:
-        """`parent`: (folder path, id) -> id of what holds it; `text_of`: row -> DataValue of ValueAsText."""
+        """`parent`: (folder path, id) -> id of what holds it; `index`: of the namespace."""
         self._catalogue, self._id, self._parent, self._writable = catalogue, ids, parent, writable
-        self._text_of, self._index = text_of, index
+        self._index = index
+        self.text_of: Callable[[int], Any] = lambda row: None
+        """Row -> DataValue of ValueAsText."""
 
     def range_of(self, row: int) -> tuple[float, float] | None:
         """Low and high of a point that has both."""
@@ -157,7 +158,7 @@ class PointNodes:
     def _property(self, row: int, kind: Kind, what: str) -> Node:
         name = self._catalogue.names[row]
         data_type, rank, make = _PROPERTIES[what]
-        value = partial(self._text_of, row) if make is None else make(self, row)
+        value = partial(self.text_of, row) if make is None else make(self, row)
         return property_node(self._id(f"{name}{BAR}{what}"), self._id(name), what, value, data_type, rank)
 
     def eu_range(self, row: int) -> Any:

@@ -103,7 +103,8 @@ class Processor:
         now_s: float,
     ) -> None:
         handle = int(head.RequestHandle)
-        request = codec.read_request(service.request, message.body, self.host.budget)
+        raw = service.raw
+        request = message.body if raw else codec.read_request(service.request, message.body, self.host.budget)
         result = self._guarded(service, caller, request)
         if not inspect.isawaitable(result):
             self._respond(message, handle, result)

@@ -65,14 +65,17 @@ _NO_TIME: Final = np.uint32(Quality.TIME_INVALID)
 
 def status_codes(qualities: Qualities) -> StatusCodes:
     """Status code of each, u4."""
-    return _TABLE[qualities & np.uint32(ALL_FLAGS)]
+    out: StatusCodes = _TABLE[qualities & np.uint32(ALL_FLAGS)]
+    return out
 
 
 def no_time(qualities: Qualities) -> NDArray[np.bool_]:
     """Where the source time cannot be trusted and is not sent."""
-    return (qualities & _NO_TIME) != 0
+    out: NDArray[np.bool_] = (qualities & _NO_TIME) != 0
+    return out
 
 
 def is_bad(codes: StatusCodes) -> NDArray[np.bool_]:
     """Where the severity is Bad: there is no value to be sent."""
-    return (codes & np.uint32(0x8000_0000)) != 0
+    out: NDArray[np.bool_] = (codes & np.uint32(0x8000_0000)) != 0
+    return out

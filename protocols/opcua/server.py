@@ -9,9 +9,9 @@ from gateway.contracts import ServerPort
 from gateway.points import Changes
 from protocols.opcua.certificates import CertificateError
 from protocols.opcua.host import Host
+from protocols.opcua.nodeservices import NodeServices
 from protocols.opcua.plan import ServerPlan
 from protocols.opcua.services import Services, ServiceTable
-from protocols.opcua.simpleservices import SimpleServices
 
 
 class OpcUaServer:
@@ -24,7 +24,7 @@ class OpcUaServer:
         self.port = port
         self.log = port.log.bind(server=plan.name)
         self.table = ServiceTable()
-        self.services: Services = SimpleServices(plan, port)
+        self.services: Services = NodeServices(plan, port)
         self.services.install(self.table)
         self.host: Host | None = None
 

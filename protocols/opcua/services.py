@@ -94,11 +94,13 @@ Handler = Callable[[Any, Any], Response | Awaitable[Response]]
 class Service:
     """One row of the table. `waits`: held by the server until it has something to tell (Publish). Such requests do
     not count among a session's outstanding ones (their handler caps them), and are cancelled when the connection ends;
-    any other request is carried to its end, though nobody hears the answer."""
+    any other request is carried to its end, though nobody hears the answer. `raw`: the handler is given the octets of
+    the message body instead of the structure, to read a long list in steps (see `bodies`)."""
 
     request: type[Any]
     handler: Handler
     waits: bool = False
+    raw: bool = False
 
 
 @dataclass(slots=True)
@@ -107,9 +109,9 @@ class ServiceTable:
 
     rows: dict[int, Service] = field(default_factory=dict)
 
-    def add(self, request: type[Any], handler: Handler, waits: bool = False) -> None:
+    def add(self, request: type[Any], handler: Handler, waits: bool = False, raw: bool = False) -> None:
         """Register, or replace, the handler of a request structure such as `ua.ReadRequest`."""
-        self.rows[int(request().TypeId.Identifier)] = Service(request, handler, waits)
+        self.rows[int(request().TypeId.Identifier)] = Service(request, handler, waits, raw)
 
 
 class Services(Protocol):

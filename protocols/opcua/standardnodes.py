@@ -126,4 +126,6 @@ def _node(item: Any) -> Node:
         if definition is not None and not isinstance(definition, ua.ExtensionObject):
             attributes[Attribute.DataTypeDefinition] = ua.Variant(definition, _T.ExtensionObject)
     type_definition = item.TypeDefinition if item.TypeDefinition.Identifier else None
-    return Node(item.RequestedNewNodeId, kind, item.BrowseName, given.DisplayName, type_definition, attributes, [], value)
+    return Node(
+        item.RequestedNewNodeId, kind, item.BrowseName, given.DisplayName, type_definition, attributes, [], value
+    )

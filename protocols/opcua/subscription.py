@@ -1,8 +1,8 @@
 """One subscription: its cycle, its messages, its end (OPC 10000-4, 5.14.1.2). `now_ns` is a monotonic clock.
 
-    each publishing interval:  something to report, or the first message? ─► wants to send (late while nobody asks)
-                               nothing for `keep_alive` intervals          ─► a keep-alive
-                               nobody asked for `lifetime` intervals       ─► it ends
+each publishing interval:  something to report, or the first message? ─► wants to send (late while nobody asks)
+                           nothing for `keep_alive` intervals          ─► a keep-alive
+                           nobody asked for `lifetime` intervals       ─► it ends
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class Subscription:
         self.due_ns = now_ns + cycle.interval_ns
         self.late = False
         """A message should have been sent, and nobody asked."""
+        self.queued_places = 0
+        """Sum of the queue sizes of the items that watch points."""
         self._first = True
         self._quiet = self._unasked = 0
         self._next_sequence = 1
@@ -119,6 +121,16 @@ class Subscription:
     def end(self, code: int, time_ns: int) -> Message:
         """The StatusChangeNotification that tells why it is no more."""
         return Message(self._sequence(), time_ns, (status_change(code),))
+
+    def farewell(self, code: int, time_ns: int) -> Message:
+        """The StatusChangeNotification to a session that it leaves; the next one does not miss its number."""
+        return Message(self._next_sequence, time_ns, (status_change(code),))
+
+    def forget_others(self) -> None:
+        """Items that watch no point tell their present value again at the next turn."""
+        for item in self.others.values():
+            if isinstance(item, ValueItem):
+                item.forget()
 
     def acknowledge(self, sequence: int) -> bool:
         """The client has this message. False when it is not kept here."""
@@ -184,7 +196,7 @@ class Subscription:
                 taken = item.take(left - count)
                 count += len(taken)
                 (events if isinstance(item, EventItem) else values).extend(taken)
-        out = ()
+        out: tuple[bytes, ...] = ()
         if count > len(events):
             out += (data_change(count - len(events), b"".join(values)),)
         return (*out, event_list(events)) if events else out

@@ -7,10 +7,12 @@ same types. Every module of this package takes `ua` from here.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import sys
 import types
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 _PARTS: Final = ("asyncua", "asyncua.common")
@@ -23,15 +25,24 @@ def _bare(name: str) -> None:
     sys.modules[name] = module
 
 
-def _load() -> tuple[Any, Any]:
-    missing = [name for name in _PARTS if name not in sys.modules]
+@contextlib.contextmanager
+def bare_packages(names: Iterable[str]) -> Iterator[None]:
+    """Within: these packages are folders whose own code has not run, unless somebody has imported them whole."""
+    missing = [name for name in names if name not in sys.modules]
     for name in missing:
         _bare(name)
+    with contextlib.suppress(KeyError):
+        vars(sys.modules["asyncua"]).setdefault("ua", sys.modules["asyncua.ua"])
     try:
-        return importlib.import_module("asyncua.ua"), importlib.import_module("asyncua.ua.ua_binary")
+        yield
     finally:
         for name in missing:
             sys.modules.pop(name, None)
+
+
+def _load() -> tuple[Any, Any]:
+    with bare_packages(_PARTS):
+        return importlib.import_module("asyncua.ua"), importlib.import_module("asyncua.ua.ua_binary")
 
 
 ua, _binary = _load()
