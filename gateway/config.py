@@ -120,7 +120,8 @@ class _Loader:
         history = check_history(top, report)
         history_rows = {} if history is None else self._history_system(history)
         catalogue = points.catalogue()
-        compiled = compile_servers(servers, points, catalogue, self._maps, report)
+        local_remote = self._control(top, catalogue)
+        compiled = compile_servers(servers, points, catalogue, self._maps, report, local_remote)
         return SitePlan(
             name=site.site,
             path=self._path.resolve(),
@@ -129,7 +130,7 @@ class _Loader:
             drivers=self._driver_plans(),
             servers=[entry for entry, _ in compiled],
             calculated=self._expressions(calculated),
-            local_remote=self._control(top, catalogue),
+            local_remote=local_remote,
             rights={(entry.name, master): rows for entry, rights in compiled for master, rows in rights.items()},
             device_drivers={source.settings.name: source.settings.driver for source in self._sources()},
             device_rows={

@@ -103,11 +103,16 @@ def _unique_addresses(servers: list[CheckedServer], report: Report) -> None:
 
 
 def compile_servers(
-    servers: list[CheckedServer], points: SitePoints, catalogue: PointCatalogue, maps: MapReader, report: Report
+    servers: list[CheckedServer],
+    points: SitePoints,
+    catalogue: PointCatalogue,
+    maps: MapReader,
+    report: Report,
+    local_remote: tuple[int, float] | None = None,
 ) -> list[tuple[ServerEntry, dict[str, Any]]]:
     """(entry, rows that each master may command) for each server. Maps are read here, once all points are known."""
     folder = Path(servers[0].section.file).parent if servers else Path()
-    return [_compile(server, folder, points, catalogue, maps, report) for server in servers]
+    return [_compile(server, folder, points, catalogue, maps, report, local_remote) for server in servers]
 
 
 def _compile(
@@ -117,6 +122,7 @@ def _compile(
     catalogue: PointCatalogue,
     maps: MapReader,
     report: Report,
+    local_remote: tuple[int, float] | None,
 ) -> tuple[ServerEntry, dict[str, Any]]:
     masters = [
         MasterSource(settings, _bindings(settings, section, server, folder, points, maps), section.place, section.keys)
@@ -124,7 +130,7 @@ def _compile(
     ]
     own = getattr(server.settings, "map", "")
     rows = _bindings(server.settings, server.section, server, folder, points, maps) if own else []
-    source = ServerSource(server.settings, masters, server.section.place, server.section.keys, rows)
+    source = ServerSource(server.settings, masters, server.section.place, server.section.keys, rows, local_remote)
     plan = server.grid.compile(source, catalogue, report)
     entry = ServerEntry(
         name=server.settings.name,

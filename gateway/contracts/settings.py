@@ -169,6 +169,8 @@ class ServerSource:
     place: Place
     keys: dict[str, Place] = field(default_factory=dict)
     rows: list[MasterRowSource] = field(default_factory=list)
+    local_remote: tuple[int, float] | None = None
+    """Table row of the site's local/remote switch and its value when remote; None: there is no such switch."""
 
     def key(self, name: str) -> Place:
         """Where this key stands, or the server if it was left out."""

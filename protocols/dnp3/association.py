@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 from gateway.contracts import Action, Command, Origin, Outcome, Reason, ServerPort
 from gateway.events import EventJournal, journal_path
 from gateway.points import Changes
+from protocols.dnp3.effects import Confirmed, Submit
 from protocols.dnp3.housekeeping import Housekeeping
 from protocols.dnp3.journal import binding_names
 from protocols.dnp3.memory import binding_keys
 from protocols.dnp3.memoryfile import MemoryFile
-from protocols.dnp3.outstation import Confirmed, Outstation, Submit
+from protocols.dnp3.outstation import Outstation
 from protocols.dnp3.plan import MasterPlan
 from protocols.dnp3.session import Rest, Session
 
@@ -136,6 +137,7 @@ class Association:
         data = session.data_to_send()
         if data:
             channel.write(data, self.name)
+            session.prepare()
         if session.lost:
             channel.lose(self)
 

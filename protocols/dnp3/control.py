@@ -37,6 +37,8 @@ from protocols.dnp3.outputs import (
 from protocols.dnp3.plan import Controls, Mode
 from protocols.dnp3.pointtypes import PointType
 
+MAX_TRAIN_S: Final = 600.0
+"""A train of pulses whose on and off times add up to more is not begun."""
 LONG_PULSE_MS: Final = 1_000
 """A pulse asked to be on for longer than this is the device's long pulse."""
 
@@ -81,6 +83,14 @@ class Order:
     row: int
     value: float
     pulse: Pulse = Pulse.DEFAULT
+    count: int = 1
+    """Pulses, one after the other."""
+    off_s: float = 0.0
+    """Between two pulses."""
+    clear: bool = False
+    """Gives up the pulses of this output that are still to come."""
+    idle: bool = False
+    """Nothing is to be operated: SUCCESS without a command."""
 
 
 # (operation, trip or close) -> kind of control, value, and whether it is a pulse.
@@ -115,6 +125,7 @@ SELECT_REFUSALS: Final[Mapping[CommandStatus, Refusal]] = MappingProxyType(
 )
 _NO_POINT: Final = Refusal(CommandStatus.NOT_SUPPORTED, Reason.UNKNOWN_POINT, "no such output")
 _TOO_MANY: Final = Refusal(CommandStatus.TOO_MANY_OBJS, Reason.BUSY, "more objects than one request may have")
+TRAIN_UNDER_WAY: Final = Refusal(CommandStatus.ALREADY_ACTIVE, Reason.BUSY, "pulses of this output are still to come")
 _HAS_STATUS: Final = Refusal(CommandStatus.FORMAT_ERROR, Reason.NOT_COMMANDABLE, "the request carries a status")
 _NOT_SUPPORTED: Final = Refusal(
     CommandStatus.NOT_SUPPORTED, Reason.NOT_COMMANDABLE, "the output does not take this operation"
@@ -179,15 +190,31 @@ def _item(output: Output, position: int, database: Database, mode: Mode) -> Item
 
 def _crob(output: Crob, position: int, database: Database) -> tuple[Order, Refusal | None]:
     row = int(database.columns.row[position])
+    if output.operation == Operation.NUL and output.clear and not output.queue:
+        return Order(position, row, math.nan, clear=True, idle=True), None
     known = _OPERATIONS.get((output.operation, output.trip_close))
     if known is None:
         return Order(position, row, math.nan), _NOT_SUPPORTED
     control, value, pulsed = known
     long = output.on_ms > LONG_PULSE_MS
-    pulse = (Pulse.LONG if long else Pulse.SHORT) if pulsed else Pulse.DEFAULT
-    plain = output.count == 1 and not output.queue and not output.clear
-    taken = plain and bool(database.columns.controls[position] & control)
-    return Order(position, row, value, pulse), None if taken else _NOT_SUPPORTED
+    order = Order(
+        position,
+        row,
+        value,
+        (Pulse.LONG if long else Pulse.SHORT) if pulsed else Pulse.DEFAULT,
+        count=max(1, output.count),
+        off_s=output.off_ms / 1_000,
+        clear=output.clear,
+        idle=output.count == 0,
+    )
+    taken = not output.queue and bool(database.columns.controls[position] & control)
+    return order, None if taken and _may_repeat(output, pulsed) else _NOT_SUPPORTED
+
+
+def _may_repeat(output: Crob, pulsed: bool) -> bool:
+    """A latch, a trip and a close are done once; a pulse so often as it takes no more than `MAX_TRAIN_S`."""
+    train_s = output.count * (output.on_ms + output.off_ms) / 1_000
+    return output.count <= 1 or (pulsed and train_s <= MAX_TRAIN_S)
 
 
 def _analog(output: AnalogOutput, position: int, database: Database) -> tuple[Order, Refusal | None]:

@@ -28,6 +28,8 @@ class Database:
     def __init__(self, columns: BindingColumns, table: TableView) -> None:
         self.columns = columns
         self.table = table
+        self.version = 0
+        """Another one whenever a value, quality or time may be another."""
         size = len(columns)
         self.event_class = columns.event_class.copy()
         """Class of each point, as configured or assigned."""

@@ -15,11 +15,12 @@ import numpy as np
 from gateway.contracts import Outcome, Stage
 from gateway.points import Qualities, Times, Values, changes
 from protocols.dnp3.application import AppControl, Fragment, parse_fragment
+from protocols.dnp3.effects import Effect, Send, Submit
 from protocols.dnp3.function import Function
 from protocols.dnp3.headers import QUALIFIERS, all_head, count_head, read_headers
 from protocols.dnp3.iin import REQUEST_ERRORS
 from protocols.dnp3.objecttable import GROUPS, OBJECTS, ObjectKind, ObjectRow
-from protocols.dnp3.outstation import Effect, Outstation, Send, Submit
+from protocols.dnp3.outstation import Outstation
 from protocols.dnp3.plan import BindingColumns, MasterPlan, Mode
 from protocols.dnp3.pointtypes import FROZEN_OF, TYPES, PointType
 from protocols.dnp3.requests import HANDLERS, SILENT

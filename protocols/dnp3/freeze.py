@@ -82,6 +82,11 @@ class Schedules:
             raise ParameterError(f"{MAX_SCHEDULES} freezes wait already")
         self._entries = [*kept, schedule]
 
+    @property
+    def entries(self) -> list[Schedule]:
+        """All of them, in the order in which they were asked for."""
+        return list(self._entries)
+
     def next_ns(self) -> int | None:
         """When the next one is due."""
         return min((entry.at_ns for entry in self._entries), default=None)

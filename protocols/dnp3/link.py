@@ -13,6 +13,7 @@ import math
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 from protocols.dnp3.crc import BLOCK, crc, with_crcs, without_crcs
@@ -109,6 +110,7 @@ class LinkFrame:
         return encode_frame(self.control, self.dest, self.source, self.data)
 
 
+@lru_cache(maxsize=4_096)
 def encode_header(control: int, dest: int, source: int, size: int) -> bytes:
     """The first ten octets of a frame with `size` octets of data."""
     head = _HEADER.pack(START, MIN_LENGTH + size, control, dest, source)

@@ -1,9 +1,11 @@
 """What a master set or froze and must find again after a restart of the process, as plain data. Pure.
 
     {"BI 3 bess1/fault": {"class": 2}, "AI 0 ...": {"deadband": 5.0}, "CTR 0 ...": {"zero": 120.0},
-     "FCTR 0 ...": {"frozen": [value, quality, time in ns]}}
+     "FCTR 0 ...": {"frozen": [value, quality, time in ns]},
+     "freezes": [{"type": "CTR", "at": ns UTC, "every": ns, "points": ["CTR 0 ..."]}]}
 
-A point is known by type, index and name: what belongs to one that the map no longer has is forgotten.
+A point is known by type, index and name: what belongs to one that the map no longer has is forgotten. A freeze whose
+time passed meanwhile is made at once, once.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.points import ALL_FLAGS, Quality
+from protocols.dnp3.freeze import Freeze, Schedule
 from protocols.dnp3.outstation import Outstation
-from protocols.dnp3.pointtypes import PointType
+from protocols.dnp3.pointtypes import FROZEN_OF, PointType
 
-Memory = dict[str, dict[str, Any]]
+Memory = dict[str, Any]
+_FREEZES: Final = "freezes"
 _NEVER: Final = int(Quality.NEVER_REPORTED)
 
 
@@ -47,7 +51,14 @@ def remember(outstation: Outstation, keys: list[str]) -> Memory:
     for position in np.flatnonzero(database.frozen_quality != _NEVER).tolist():
         frozen = database.frozen_value, database.frozen_quality, database.frozen_time_ns
         note(position, "frozen", [column[position].item() for column in frozen])
+    if outstation.schedules.entries:
+        memory[_FREEZES] = [_schedule(entry, keys) for entry in outstation.schedules.entries]
     return memory
+
+
+def _schedule(entry: Schedule, keys: list[str]) -> dict[str, Any]:
+    points = [keys[position] for position in entry.freeze.positions.tolist()]
+    return {"type": entry.freeze.type.name, "at": entry.at_ns, "every": entry.interval_ns, "points": points}
 
 
 def recall(outstation: Outstation, memory: object, keys: list[str]) -> None:
@@ -55,6 +66,7 @@ def recall(outstation: Outstation, memory: object, keys: list[str]) -> None:
     if not isinstance(memory, Mapping):
         raise ValueError("an object was expected")
     positions = {key: position for position, key in enumerate(keys)}
+    _recall_freezes(outstation, memory.get(_FREEZES, []), positions)
     for key, kept in memory.items():
         position = positions.get(key)
         if position is not None:
@@ -78,6 +90,20 @@ def _recall(outstation: Outstation, position: int, kept: object) -> None:
         database.frozen_value[position] = _number(frozen[0], -math.inf, math.inf)
         database.frozen_quality[position] = int(_number(frozen[1], 0, int(ALL_FLAGS)))
         database.frozen_time_ns[position] = int(_number(frozen[2], 0, 1 << 62))
+
+
+def _recall_freezes(outstation: Outstation, kept: object, known: Mapping[str, int]) -> None:
+    if not isinstance(kept, list):
+        raise ValueError("a list of freezes was expected")
+    for entry in kept:
+        try:
+            kind = PointType[entry["type"]]
+            found = np.array([known[key] for key in entry["points"] if key in known], np.intp)
+            at_ns, interval_ns = (int(_number(entry[key], 0, 1 << 62)) for key in ("at", "every"))
+        except (KeyError, TypeError):
+            raise ValueError("a freeze has a type, points, a time and an interval") from None
+        if kind in FROZEN_OF and len(found):
+            outstation.schedules.add(Schedule(Freeze(kind, found), at_ns, interval_ns))
 
 
 def _number(value: object, low: float, high: float) -> float:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from itertools import count
 from typing import Final
 
 from gateway.contracts import Outcome, TableView
@@ -21,58 +20,32 @@ from gateway.points import Changes
 from protocols.dnp3 import control, requests
 from protocols.dnp3.application import AppControl, Fragment, parse_fragment, response_control
 from protocols.dnp3.attributes import AttributeTable
-from protocols.dnp3.control import Order, Pending, Refusal, Selection
+from protocols.dnp3.commanding import Commanding
+from protocols.dnp3.control import Pending, Selection
 from protocols.dnp3.database import Database
+from protocols.dnp3.effects import Confirmed, Effect, Send, TimeWritten
 from protocols.dnp3.errors import FragmentError, FunctionUnknown, RequestError
 from protocols.dnp3.eventstore import CLASSES, EventStore, Sent
 from protocols.dnp3.freeze import Freeze, Schedules
 from protocols.dnp3.function import Function
 from protocols.dnp3.headers import read_headers
-from protocols.dnp3.iin import CLASS_EVENTS, NO_IIN, Iin
+from protocols.dnp3.iin import Iin
+from protocols.dnp3.indications import Indications
 from protocols.dnp3.link import BROADCAST_MUST_CONFIRM
 from protocols.dnp3.plan import MasterPlan
 from protocols.dnp3.reads import Reader
 from protocols.dnp3.requests import Request, Result
-from protocols.dnp3.responses import Answer, BlockPart
+from protocols.dnp3.responses import Answer, BlockPart, Part
 from protocols.dnp3.time48 import NS_PER_MS
 from protocols.dnp3.unsolicited import State, Unsolicited
 
-_GRACE_S: Final = 0.5
-"""How much longer than the command's own deadline the broker's last word is waited for."""
 _RESPONSE_HEADER: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """A fragment for the master."""
-
-    octets: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Submit:
-    """A command for the broker. Tell its outcomes to `Outstation.outcome` with the same ticket."""
-
-    ticket: int
-    order: Order
-    select: bool
-    refusal: Refusal | None = None
-    """Already refused: for the record alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class TimeWritten:
-    """The master wrote the time; `ahead_ms` is how far it is ahead of ours. No clock is set."""
-
-    ahead_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """Events were confirmed."""
-
-
-Effect = Send | Submit | TimeWritten | Confirmed
+_AHEAD: Final = 8
+"""Fragments made at once while the master reads the one before."""
+_BROADCAST: Final = Iin.BROADCAST.value
+_NEED_TIME: Final = Iin.NEED_TIME.value
+_RESTART: Final = Iin.DEVICE_RESTART.value
+_OVERFLOW: Final = Iin.EVENT_BUFFER_OVERFLOW.value
 
 
 @dataclass(slots=True)
@@ -87,6 +60,16 @@ class _Awaiting:
     iin: Iin
     position: int
     first_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A fragment of an answer, made ahead: what it holds, and what of the answer is left after it."""
+
+    of: Answer
+    after: deque[Part]
+    made: tuple[bytes, Sent, bool]
+    version: int
 
 
 class Outstation:
@@ -118,12 +101,12 @@ class Outstation:
         self._need_time = plan.parameters.need_time_s is not None
         self._broadcast: int | None = None
         self._awaiting: _Awaiting | None = None
-        self._pending: Pending | None = None
-        self._silent: list[Pending] = []
+        self._prepared: deque[_Prepared] = deque()
+        self._indications = Indications(plan, table)
+        self._commanding = Commanding(plan.commands)
         self._deferred: bytes | None = None
         self._last_request = b""
         self._last_response = b""
-        self._tickets = count(1)
         self._effects: list[Effect] = []
 
     def connect(self) -> None:
@@ -139,6 +122,7 @@ class Outstation:
 
     def changes(self, batch: Changes, seq: int) -> int:
         """Make events of changes; returns how many events were dropped. Call `work` next."""
+        self.database.version += 1
         return self.store.changes(batch, seq)
 
     def receive(self, octets: bytes, now: float, wall_ns: int, broadcast: int | None = None) -> list[Effect]:
@@ -160,19 +144,16 @@ class Outstation:
 
     def outcome(self, ticket: int, outcome: Outcome, now: float, wall_ns: int) -> list[Effect]:
         """A step of a command."""
-        if outcome.stage.final:
-            for pending in [self._pending, *self._silent]:
-                item = pending.settle(ticket, control.status_of(outcome)) if pending is not None else None
-                if pending is not None and item is not None:
-                    self._tell_command(pending, item, wall_ns)
-                    break
-            self._silent = [pending for pending in self._silent if not pending.done]
+        told = self._commanding.outcome(ticket, outcome, now)
+        if told is not None and told[1]:
+            self._tell_command(told[0], wall_ns)
         return self.work(now, wall_ns)
 
     def work(self, now: float, wall_ns: int) -> list[Effect]:
         """Do what is due: complete answers, confirmations that did not come, freezes, unsolicited responses."""
         if self._awaiting is not None and now >= self._awaiting.deadline:
             self._drop_answer()
+        self._effects.extend(self._commanding.due(now))
         self._finish_command(now)
         for due in self.schedules.due(wall_ns):
             self.freeze(due, wall_ns, False)
@@ -184,11 +165,9 @@ class Outstation:
 
     def next_deadline(self, now: float, wall_ns: int) -> float:
         """When `work` is next to be called, monotonic s; infinity for never."""
-        times = [math.inf]
+        times = [self._commanding.deadline()]
         if self._awaiting is not None:
             times.append(self._awaiting.deadline)
-        if self._pending is not None:
-            times.append(self._pending.deadline + _GRACE_S)
         freeze_ns = self.schedules.next_ns()
         if freeze_ns is not None:
             times.append(now + (freeze_ns - wall_ns) / 1e9)
@@ -199,24 +178,19 @@ class Outstation:
     @property
     def iin(self) -> Iin:
         """How the outstation is now, without what speaks of one request."""
-        bits = NO_IIN
+        store = self.store
+        bits = self._indications.bits(self.database.version)
         for number in CLASSES:
-            if self.store.has(number):
-                bits |= CLASS_EVENTS[number]
-        flags = (
-            (self._broadcast is not None, Iin.BROADCAST),
-            (self._need_time, Iin.NEED_TIME),
-            (self.restarted, Iin.DEVICE_RESTART),
-            (self.store.overflowing, Iin.EVENT_BUFFER_OVERFLOW),
-        )
-        for holds, bit in flags:
-            bits |= bit if holds else NO_IIN
-        return bits
+            bits |= store.has(number) << number
+        bits |= (self._broadcast is not None) * _BROADCAST | self._need_time * _NEED_TIME
+        bits |= self.restarted * _RESTART | store.overflowing * _OVERFLOW
+        return Iin(bits)
 
     def freeze(self, what: Freeze, wall_ns: int, clear: bool) -> None:
         """Freeze points now."""
         frozen = self.database.freeze(what.type, what.positions, wall_ns, clear)
         self.altered = True
+        self.database.version += 1
         if len(frozen):
             self.store.frozen(frozen)
         if clear:
@@ -231,29 +205,16 @@ class Outstation:
 
     def command(self, pending: Pending) -> None:
         """Hand a request's orders to the broker; the answer follows when all have their final word."""
-        for item in pending.items:
-            if item.order is None:
-                continue
-            if not self.plan.commands:
-                item.refuse(control.NOT_AUTHORISED)
-            ticket = next(self._tickets)
-            if item.refusal is None:
-                pending.tickets[ticket] = item
-            self._effects.append(Submit(ticket, item.order, pending.select is not None, item.refusal))
-        if pending.answered:
-            self._pending = pending
-        elif not pending.done:
-            self._silent.append(pending)
+        self._effects.extend(self._commanding.begin(pending))
 
-    def _tell_command(self, pending: Pending, item: control.Item, wall_ns: int) -> None:
-        if pending.select is None and item.order is not None and item.status is not None:
+    def _tell_command(self, item: control.Item, wall_ns: int) -> None:
+        if item.order is not None and item.status is not None:
             self.store.commanded(item.order.position, item.order.value, int(item.status), wall_ns)
 
     def _finish_command(self, now: float) -> None:
-        pending = self._pending
-        if pending is None or not (pending.done or now >= pending.deadline + _GRACE_S):
+        pending = self._commanding.answered(now)
+        if pending is None:
             return
-        self._pending = None
         if pending.select is not None and pending.successful:
             self.selection.arm(pending.seq, pending.select, now)
         echo = control.echo(pending.headers, pending.statuses)
@@ -270,7 +231,7 @@ class Outstation:
             return True
         if function == Function.READ and self._deferred is None:
             return False
-        if self._last_response and self._pending is None and self._deferred is None:
+        if self._last_response and not self._commanding.answering and self._deferred is None:
             self._effects.append(Send(self._last_response))
         return True
 
@@ -321,7 +282,7 @@ class Outstation:
         self._next_fragment(answer, result.iin, 0, seq, now)
 
     def _next_fragment(self, answer: Answer, iin: Iin, position: int, first_seq: int, now: float) -> None:
-        payload, sent, last = answer.next_payload()
+        payload, sent, last = self._next_payload(answer)
         must_confirm = self._broadcast == BROADCAST_MUST_CONFIRM
         head = response_control(position, last, first_seq, len(sent) > 0 or must_confirm)
         octets = Fragment(head, Function.RESPONSE, self.iin | iin, payload).encode()
@@ -332,6 +293,29 @@ class Outstation:
         if head.con:
             deadline = now + self.parameters.confirm_timeout_s
             self._awaiting = _Awaiting(head.seq, octets, sent, deadline, answer, iin, position, first_seq)
+
+    def _next_payload(self, answer: Answer) -> tuple[bytes, Sent, bool]:
+        prepared = self._prepared.popleft() if self._prepared else None
+        if prepared is None or prepared.of is not answer or prepared.version != self.database.version:
+            self._prepared.clear()
+            return answer.next_payload()
+        answer.parts = prepared.after
+        return prepared.made
+
+    def prepare(self) -> list[bytes]:
+        """While a confirmation is waited for: the fragments that will follow if nothing changes. Empty: none now."""
+        awaiting = self._awaiting
+        if awaiting is None or self._prepared or not awaiting.answer.steady:
+            return []
+        left = awaiting.answer.copy()
+        fragments: list[bytes] = []
+        while left.parts and len(fragments) < _AHEAD:
+            made = left.next_payload()
+            self._prepared.append(_Prepared(awaiting.answer, left.copy().parts, made, self.database.version))
+            position = awaiting.position + len(self._prepared)
+            head = response_control(position, made[2], awaiting.first_seq, False)
+            fragments.append(Fragment(head, Function.RESPONSE, self.iin | awaiting.iin, made[0]).encode())
+        return fragments
 
     def _confirm(self, head: AppControl, now: float) -> None:
         if head.uns:
@@ -354,11 +338,10 @@ class Outstation:
     def _drop_answer(self) -> None:
         """Say no more about the last request; its events wait again, its commands go on."""
         awaiting, self._awaiting = self._awaiting, None
+        self._prepared.clear()
         if awaiting is not None:
             self.store.offer_again(awaiting.sent)
-        pending, self._pending = self._pending, None
-        if pending is not None and not pending.done:
-            self._silent.append(pending)
+        self._commanding.drop_answer()
         self._deferred = None
 
     def _drop_conversation(self) -> None:

@@ -114,6 +114,10 @@ class MasterPlan:
     commands: bool = False
     capacity: tuple[int, int, int] = (150_000, 150_000, 150_000)
     unsolicited: UnsolicitedPlan | None = None
+    local_remote: tuple[int, float] | None = None
+    """Table row of the site's local/remote switch, and its value when remote."""
+    devices: Rows = field(default_factory=lambda: np.empty(0, np.uint32))
+    """Table rows that say of each device behind this master's points whether it answers."""
     parameters: Parameters = field(default_factory=Parameters)
 
 
@@ -145,6 +149,7 @@ class ServerPlan:
     name: str
     masters: list[MasterPlan]
     listen: tuple[str, int] | None = None
+    udp: tuple[str, int] | None = None
     serial: SerialPlan | None = None
     tls: TlsPlan | None = None
     connections: int = 16

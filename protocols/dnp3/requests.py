@@ -146,8 +146,16 @@ def _control(
     answered: bool = True,
 ) -> None:
     wait_s = outstation.parameters.command_wait_s
+    if select is None:
+        wait_s += max((_train_s(item, wait_s) for item in items), default=0.0)
     pending = Pending(request.seq, request.headers, items, request.now + wait_s, select, answered)
     outstation.command(pending)
+
+
+def _train_s(item: control.Item, wait_s: float) -> float:
+    """How much longer than one command a train of pulses may take: each pulse is a command of its own."""
+    order = item.order
+    return 0.0 if order is None or item.refusal is not None else (order.count - 1) * (order.off_s + wait_s)
 
 
 def _freeze(outstation: Outstation, request: Request) -> Result:
@@ -176,6 +184,7 @@ def _freeze_at_time(outstation: Outstation, request: Request) -> Result:
             raise ParameterError("a freeze at a time begins with the time (g50v2)")
         found, missing = freeze.named(header, outstation.database)
         outstation.schedules.add(freeze.Schedule(found, *moment))
+        outstation.altered = True
         iin |= Iin.PARAMETER_ERROR if missing else NO_IIN
     return Result(iin)
 

@@ -6,6 +6,7 @@ A fragment is filled when it is about to be sent: its values are never older tha
 from __future__ import annotations
 
 from collections import deque
+from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Protocol
@@ -29,6 +30,10 @@ _PREFIX_HEAD: Final = 5
 _PREFIX: Final = 2
 _CTO: Final = 10
 _SMALLEST_EVENT: Final = 2
+_LOOK: Final = 64
+"""Points that are looked at to see whether more of them are in a row."""
+_CODED: Final = 4_096
+"""Points in a row that are coded at once."""
 NO_LIMIT: Final = 1 << 40
 
 
@@ -53,6 +58,16 @@ class BlockPart:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Coded objects of one variation with indices from `first` on."""
+
+    row: ObjectRow
+    first: int
+    coded: Octets
+    version: int
+
+
 @dataclass(slots=True)
 class StaticPart:
     """Present values of points of one type, by rising index; `variation` 0: each its own default."""
@@ -61,47 +76,47 @@ class StaticPart:
     type: TypeRow
     positions: Index
     variation: int = 0
+    run: _Run | None = None
+    """What was coded ahead; not used once a value may have changed."""
 
     def fill(self, builder: FragmentBuilder, sent: Sent) -> bool:
         while len(self.positions):
-            before = len(self.positions)
-            self._fill_chunk(builder)
-            if len(self.positions) == before:
+            run = self.run
+            if run is None or run.version != self.database.version:
+                run = self.run = self._code()
+            fits = min(len(run.coded), _most(builder.room, run.row))
+            if not fits:
                 return False
+            builder.add_range(run.row, run.first, run.coded[:fits])
+            self.positions = self.positions[fits:]
+            rest = run.coded[fits:]
+            self.run = _Run(run.row, run.first + fits, rest, run.version) if len(rest) else None
         return True
 
-    def _fill_chunk(self, builder: FragmentBuilder) -> None:
-        """As many of the next points as may fit, cut where variation or index leaves the row."""
-        chunk = self.positions[: _most(builder.room, self._row(self.positions[0]))]
-        if not len(chunk):
-            return
-        database = self.database
+    def _code(self) -> _Run:
+        """The next points, as far as variation and index stay in the row."""
+        database, chunk = self.database, self.positions[:_LOOK]
+        indices = database.columns.index[chunk]
+        count = _row_length(indices, self._wanted(chunk))
+        chunk = self.positions[: _CODED if count == _LOOK else count]
+        indices = database.columns.index[chunk]
         values, qualities, times_ns = database.now(self.type, chunk)
         flags = quality.flags(self.type.family, qualities)
-        times_ms = time48.ms_of_ns(times_ns)
         variations = self._variations(chunk, values, flags)
-        indices = database.columns.index[chunk].astype(np.int64)
-        done = 0
-        for start, stop in _stretches(indices, variations):
-            row = OBJECTS[self.type.static_group, int(variations[start])]
-            fits = min(stop - start, _most(builder.room, row))
-            if not fits:
-                break
-            at = slice(start, start + fits)
-            builder.add_range(row, int(indices[start]), objects.encode(row, values[at], flags[at], times_ms[at]))
-            done = start + fits
-        self.positions = self.positions[done:]
+        count = _row_length(indices, variations)
+        row = OBJECTS[self.type.static_group, int(variations[0])]
+        times_ms = time48.ms_of_ns(times_ns[:count]) if row.has_time else None
+        coded = objects.encode(row, values[:count], flags[:count], times_ms)
+        return _Run(row, int(indices[0]), coded, database.version)
 
-    def _row(self, position: int) -> ObjectRow:
-        variation = self.variation or int(self.database.columns.static_var[position])
-        return OBJECTS[self.type.static_group, variation]
+    def _wanted(self, chunk: Index) -> NDArray[np.uint8]:
+        if self.variation:
+            return np.full(len(chunk), self.variation, np.uint8)
+        return self.database.columns.static_var[chunk]
 
     def _variations(self, chunk: Index, values: Values, flags: Octets) -> NDArray[np.uint8]:
         """A variation without flags gives way to one with flags where there is something to be said by them."""
-        if self.variation:
-            variations = np.full(len(chunk), self.variation, np.uint8)
-        else:
-            variations = self.database.columns.static_var[chunk].copy()
+        variations = self._wanted(chunk)
         for number in set(variations.tolist()):
             row = OBJECTS[self.type.static_group, number]
             if row.flagged:
@@ -142,10 +157,11 @@ def _most(room: int, row: ObjectRow) -> int:
     return left * 8 // row.bits if row.bits else left // row.size
 
 
-def _stretches(indices: NDArray[np.int64], variations: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    breaks = np.flatnonzero((np.diff(indices) != 1) | (variations[1:] != variations[:-1])) + 1
-    edges = [0, *breaks.tolist(), len(indices)]
-    return list(pairwise(edges))
+def _row_length(indices: NDArray[np.integer], variations: NDArray[np.uint8]) -> int:
+    """How many of them, from the first on, have indices without a gap and one variation."""
+    ends = (indices[1:] != indices[:-1] + 1) | (variations[1:] != variations[:-1])
+    at = int(ends.argmax()) if len(ends) else 0
+    return at + 1 if len(ends) and ends[at] else len(indices)
 
 
 class EventTable:
@@ -259,6 +275,15 @@ class Answer:
     parts: deque[Part]
     size: int
     """Octets of a fragment at most."""
+
+    @property
+    def steady(self) -> bool:
+        """Something is left, and no events: it can be made ahead."""
+        return bool(self.parts) and not any(isinstance(part, EventPart) for part in self.parts)
+
+    def copy(self) -> Answer:
+        """One that goes its own way."""
+        return Answer(deque(copy(part) for part in self.parts), self.size)
 
     def next_payload(self) -> tuple[bytes, Sent, bool]:
         """Objects of the next fragment, the events among them, and whether it is the last."""

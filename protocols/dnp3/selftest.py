@@ -82,6 +82,7 @@ class Dnp3SoeSelftest:
         return replace(
             self._plan,
             listen=("127.0.0.1", port),
+            udp=None,
             serial=None,
             tls=None,
             masters=[master],

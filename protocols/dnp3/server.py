@@ -14,6 +14,7 @@ from gateway.tls.channel import TlsChannel, TlsEntrance
 from gateway.tls.door import TlsDoor
 from protocols.dnp3.association import Address, Association
 from protocols.dnp3.channel import Channel, TcpChannel
+from protocols.dnp3.datagrams import UdpChannel, UdpEndpoint
 from protocols.dnp3.housekeeping import Housekeeping
 from protocols.dnp3.plan import SerialPlan, ServerPlan
 from protocols.dnp3.serialline import REOPEN_S, SerialChannel
@@ -37,6 +38,9 @@ class Dnp3Server:
         }
         self.channels: list[Channel] = []
         self._listener: asyncio.Server | None = None
+        self._udp: UdpEndpoint | None = None
+        self.udp_broken = 0
+        """Datagrams of unknown peers without a frame."""
         self._door: TlsDoor | None = None
         self._entrances: list[TlsEntrance] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -69,6 +73,11 @@ class Dnp3Server:
             host, number = self.plan.listen
             self._listener = await loop.create_server(self._way_in(), host, number, backlog=BACKLOG)
             self.log.info("listening", address=f"{host}:{self.bound_port}", tls=self._door is not None)
+        if self.plan.udp is not None:
+            udp = UdpEndpoint(self)
+            await loop.create_datagram_endpoint(lambda: udp, local_addr=self.plan.udp)
+            self._udp = udp
+            self.log.info("listening", address=f"udp {self.plan.udp[0]}:{self.udp_port}")
         stores = {name: association.outstation.store for name, association in self.associations.items()}
         self.housekeeping.start(loop, stores)
         for association in self.associations.values():
@@ -96,6 +105,8 @@ class Dnp3Server:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.sleep(0)
+        if self._udp is not None:
+            self._udp.close()
         for association in self.associations.values():
             association.stop()
         for association in self.associations.values():
@@ -117,10 +128,15 @@ class Dnp3Server:
         return int(sockets[0].getsockname()[1]) if sockets else 0
 
     @property
+    def udp_port(self) -> int:
+        """The UDP port listened on; 0 before `start`, or without one."""
+        return 0 if self._udp is None else self._udp.local[1]
+
+    @property
     def malformed(self) -> int:
         """What came on the open connections and was of no use, and fragments that were none since start."""
         fragments = sum(association.outstation.malformed for association in self.associations.values())
-        return fragments + sum(channel.malformed for channel in self.channels)
+        return fragments + self.udp_broken + sum(channel.malformed for channel in self.channels)
 
     def _tls_door(self) -> TlsDoor | None:
         if self.plan.tls is None:
@@ -167,6 +183,20 @@ class Dnp3Server:
         if candidates and dialled is None and not self._has_room():
             self._refuse(channel.peer, f"{self.plan.connections} connections are open already")
             return []
+        return self._take_in(channel, candidates)
+
+    def admit_datagrams(self, channel: UdpChannel) -> list[Association]:
+        """Masters that may speak from a new UDP peer; the longest silent one gives way where there are too many."""
+        if self._stopping:
+            return []
+        candidates = self._at(channel.peer, None)
+        peers = [other for other in self.channels if isinstance(other, UdpChannel)]
+        if candidates and len(peers) >= self.plan.connections:
+            silent = [peer for peer in peers if not peer.associations]
+            (silent or peers)[0].drop("its place is needed")
+        return self._take_in(channel, candidates)
+
+    def _take_in(self, channel: Channel, candidates: list[Association]) -> list[Association]:
         if candidates:
             self.channels.append(channel)
             self._refused = {(address, cause) for address, cause in self._refused if address != channel.peer}

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 
 from gateway.contracts import Outcome
+from protocols.dnp3.effects import Confirmed, Effect, Send, Submit, TimeWritten
 from protocols.dnp3.link import LinkFrame, LinkLayer, LinkParameters
-from protocols.dnp3.outstation import Confirmed, Effect, Outstation, Send, Submit, TimeWritten
-from protocols.dnp3.transport import Reassembler, encode_fragment
+from protocols.dnp3.outstation import Outstation
+from protocols.dnp3.transport import Reassembler, encode_fragments
 
 Rest = Submit | TimeWritten | Confirmed
 """Effects that are for the shell."""
@@ -39,6 +41,8 @@ class Session:
         self._reassembler = Reassembler(plan.parameters.receive_size)
         self._transport_seq = 0
         self._out: list[bytes] = []
+        self._ahead: deque[tuple[bytes, bytes, int]] = deque()
+        """Fragments that may follow, with their frames and the transport sequence number after these."""
 
     @property
     def lost(self) -> bool:
@@ -98,9 +102,23 @@ class Session:
         return rest
 
     def _send(self, fragment: bytes) -> None:
+        ahead = self._ahead.popleft() if self._ahead else None
+        if ahead is None or ahead[0] != fragment:
+            self._ahead.clear()
+            ahead = fragment, *self._encode([fragment])[0]
+        self._out.append(ahead[1])
+        self._transport_seq = ahead[2]
+
+    def _encode(self, fragments: list[bytes]) -> list[tuple[bytes, int]]:
         plan = self.outstation.plan
-        octets, self._transport_seq = encode_fragment(fragment, plan.address, plan.outstation, self._transport_seq)
-        self._out.append(octets)
+        return encode_fragments(fragments, plan.address, plan.outstation, self._transport_seq)
+
+    def prepare(self) -> None:
+        """Nothing else to do just now: make what the next confirmations will be answered with, if nothing changes."""
+        fragments = self.outstation.prepare()
+        if fragments:
+            encoded = self._encode(fragments)
+            self._ahead = deque((fragment, *frames) for fragment, frames in zip(fragments, encoded, strict=True))
 
     def data_to_send(self) -> bytes:
         """Frames to be written, all at once."""

@@ -74,6 +74,7 @@ class Dnp3ServerSettings(ServerSettings):
     """Keys of a server."""
 
     listen: str = ""
+    udp: str = ""
     serial: str = ""
     outstation: _LinkAddress
     tls: TlsSettings | None = None
@@ -156,9 +157,13 @@ class Dnp3Settings:
     def compile(self, server: ServerSource, catalogue: PointCatalogue, report: Report) -> ServerPlan:
         """Check one server; problems go to `report`, and the plan is only good when no error was added."""
         settings: Dnp3ServerSettings = server.settings
-        listen, serial = _listen(server, report), _serial(server, report)
-        if not settings.listen and not settings.serial and not any(m.settings.dial for m in server.masters):
-            report.error(server.place, "nowhere to meet a master: listen or serial, or dial of a master, expected")
+        listen, serial = _listen(server, "listen", report), _serial(server, report)
+        udp = _listen(server, "udp", report)
+        met = settings.listen or settings.udp or settings.serial
+        if not met and not any(m.settings.dial for m in server.masters):
+            report.error(server.place, "nowhere to meet a master: listen, udp or serial, or dial of a master, expected")
+        if settings.udp and settings.tls is not None:
+            report.error(server.key("udp"), "udp beside tls: datagrams are not encrypted; another server expected")
         _check_unique(server, report)
         _check_pinned(server, report)
         masters = [_master(source, server, catalogue, report) for source in server.masters]
@@ -166,6 +171,7 @@ class Dnp3Settings:
             name=settings.name,
             masters=masters,
             listen=listen,
+            udp=udp,
             serial=serial,
             tls=tls_plan(server, report),
             connections=settings.connections,
@@ -188,6 +194,8 @@ def _master(source: MasterSource, server: ServerSource, catalogue: PointCatalogu
         outstation=_outstation(source, server),
         addresses=tuple(settings.addresses),
         bindings=compile_rows(source.rows, catalogue, report),
+        local_remote=server.local_remote,
+        devices=_devices(source, catalogue),
         dial=_endpoint(settings.dial, "dial", source.key("dial"), report) if settings.dial else None,
         dial_retry_s=settings.dial_retry_s,
         serial=bool(server.settings.serial),
@@ -248,6 +256,14 @@ def _parameters(settings: Dnp3ServerSettings) -> Parameters:
     )
 
 
+def _devices(source: MasterSource, catalogue: PointCatalogue) -> Rows:
+    """Rows that say of each device behind this master's points whether it answers."""
+    rows = [row.row for row in source.rows]
+    numbers: list[int] = np.unique(catalogue.device[rows]).tolist() if rows else []
+    names = [f"system/device/{catalogue.devices[number]}/online" for number in numbers if number >= 0]
+    return np.array([catalogue.rows[name] for name in names if name in catalogue.rows], np.uint32)
+
+
 def _commandable(master: MasterPlan) -> Rows:
     if not master.commands:
         return np.empty(0, np.uint32)
@@ -279,9 +295,9 @@ def _endpoint(text: str, key: str, place: Place, report: Report) -> tuple[str, i
     return None
 
 
-def _listen(server: ServerSource, report: Report) -> tuple[str, int] | None:
-    text = server.settings.listen
-    return _endpoint(text, "listen", server.key("listen"), report) if text else None
+def _listen(server: ServerSource, key: str, report: Report) -> tuple[str, int] | None:
+    text: str = getattr(server.settings, key)
+    return _endpoint(text, key, server.key(key), report) if text else None
 
 
 _SERIAL_KEYS: Final[dict[str, dict[str, Any]]] = {
@@ -322,7 +338,7 @@ def _check_reachable(source: MasterSource, server: Dnp3ServerSettings, report: R
             source.key("addresses"),
             f"master {settings.name} cannot be reached: addresses (it connects to us) or dial (we connect) expected",
         )
-    if settings.addresses and not server.listen and not settings.dial:
+    if settings.addresses and not server.listen and not server.udp and not settings.dial:
         report.warning(source.key("addresses"), f"addresses of master {settings.name}: the server does not listen")
 
 

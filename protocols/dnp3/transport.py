@@ -7,6 +7,8 @@ A segment that is not the one expected ends the series; what was gathered is giv
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Final
 
 import numpy as np
@@ -37,29 +39,43 @@ def encode_fragment(
 
     `seq` is the transport sequence number of the first segment, 0 to 63.
     """
-    full, rest = divmod(len(fragment), SEGMENT)
-    if not full or (full == 1 and not rest):
-        transport = FIN | FIR | seq
-        return encode_frame(control, dest, source, bytes((transport,)) + fragment), (seq + 1) % SEQUENCES
-    frames = full + bool(rest)
-    sequence = (seq + np.arange(frames)) % SEQUENCES
-    transport_octets = sequence.astype(np.uint8)
-    transport_octets[0] |= FIR
-    transport_octets[-1] |= FIN
-    head = _full_frames(fragment, transport_octets[:full], encode_header(control, dest, source, MAX_DATA))
-    tail = b""
-    if rest:
-        data = bytes((int(transport_octets[-1]),)) + fragment[full * SEGMENT :]
-        tail = encode_frame(control, dest, source, data)
-    return head + tail, (seq + frames) % SEQUENCES
+    return encode_fragments([fragment], dest, source, seq, control)[0]
 
 
-def _full_frames(fragment: bytes, transport: Octets, header: bytes) -> bytes:
+def encode_fragments(
+    fragments: Sequence[bytes], dest: int, source: int, seq: int, control: int = OUTSTATION_DATA
+) -> list[tuple[bytes, int]]:
+    """`encode_fragment` of several that follow one another; the full frames of all are built together."""
+    rows = [len(fragment) // SEGMENT for fragment in fragments]
+    heads: list[Octets] = []
+    tails: list[bytes] = []
+    ends: list[int] = []
+    for fragment, full in zip(fragments, rows, strict=True):
+        rest = len(fragment) > full * SEGMENT or not full
+        octets = ((seq + np.arange(full + rest)) % SEQUENCES).astype(np.uint8)
+        octets[0] |= FIR
+        octets[-1] |= FIN
+        heads.append(octets[:full])
+        tail = bytes((int(octets[-1]),)) + fragment[full * SEGMENT :]
+        tails.append(encode_frame(control, dest, source, tail) if rest else b"")
+        seq = (seq + full + rest) % SEQUENCES
+        ends.append(seq)
+    frames = b""
+    if any(rows):
+        whole = b"".join(fragment[: full * SEGMENT] for fragment, full in zip(fragments, rows, strict=True))
+        frames = _full_frames(whole, np.concatenate(heads), encode_header(control, dest, source, MAX_DATA))
+    starts = [MAX_FRAME * at for at in accumulate(rows, initial=0)]
+    return [
+        (frames[start:stop] + tail, end) for (start, stop), tail, end in zip(pairwise(starts), tails, ends, strict=True)
+    ]
+
+
+def _full_frames(data: bytes, transport: Octets, header: bytes) -> bytes:
     """Frames of 292 octets, built together: one row each."""
     count = len(transport)
     # The short block of each frame stands at the end of its row, with zeros in front: they leave its CRC as it is.
     blocks = np.zeros((count, _BLOCKS * BLOCK), np.uint8)
-    segments = np.frombuffer(fragment, np.uint8, count * SEGMENT).reshape(count, SEGMENT)
+    segments = np.frombuffer(data, np.uint8).reshape(count, SEGMENT)
     whole = (_BLOCKS - 1) * BLOCK
     blocks[:, 0] = transport
     blocks[:, 1:whole] = segments[:, : whole - 1]

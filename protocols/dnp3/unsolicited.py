@@ -56,8 +56,11 @@ class Unsolicited:
         self.enabled |= classes & frozenset(self.plan.classes)
 
     def disable(self, classes: frozenset[int]) -> None:
-        """The master does not want these classes any more."""
+        """The master does not want these classes any more; nor is it asked to confirm what was sent of any class."""
         self.enabled -= classes
+        if self.in_flight is not None and self.state is State.WAIT:
+            self.store.offer_again(self.in_flight.sent)
+            self.in_flight, self.state = None, State.IDLE
 
     def restart(self) -> None:
         """As after a start of the device."""

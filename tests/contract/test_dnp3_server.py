@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import numpy as np
 import pytest
 
-from gateway.points import Kind, PointCatalogue, Quality
+from gateway.points import Kind, Point, PointCatalogue, Quality
 from protocols.dnp3.plan import UnsolicitedPlan
 from protocols.dnp3.pointtypes import PointType as T
 from tests.contract.server_suite import FakePort, until
@@ -223,7 +224,100 @@ def test_what_the_master_set_survives_the_process() -> None:
     asyncio.run(talk())
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"CTR 0 energy": 1}', '{"CTR 0 energy": {"zero": "x"}}', "\xff"])
+def test_freezes_at_a_time_survive_the_process() -> None:
+    async def talk() -> None:
+        async with site() as running:
+            rldc = await ready(running)
+            later = (time.time_ns() // 1_000_000 + 3_600_000).to_bytes(6, "little").hex()
+            await rldc.ask(raw.FREEZE_AT_TIME, "320207" + "01" + later + "e8030000" + "140006")
+            await until(lambda: running.main.memory._writing is None)
+            port = running.port
+            (kept,) = running.main.outstation.schedules.entries
+        async with site(port=port) as running:
+            (entry,) = running.main.outstation.schedules.entries
+            assert (entry.at_ns, entry.interval_ns) == (kept.at_ns, 1_000_000_000)
+            assert entry.freeze.positions.tolist() == kept.freeze.positions.tolist()
+            # As if the process had been away until long after: it is made once, at once, and goes on.
+            path = port.state_dir / "dnp3" / "rldc" / "main.json"
+        path.write_text(path.read_text().replace(str(kept.at_ns), str(kept.at_ns - 7_200 * 10**9)))
+        port.set(4, 44.0, NOON)
+        async with site(port=port) as running:
+            await until(lambda: running.main.outstation.database.frozen_value.max() == 44.0)
+            (entry,) = running.main.outstation.schedules.entries
+            assert entry.at_ns > time.time_ns() - 2 * 10**9
+
+    asyncio.run(talk())
+
+
+def test_events_that_wait_keep_the_class_in_which_they_came_about() -> None:
+    async def talk(site: Site) -> None:
+        rldc = await ready(site)
+        site.port.change([(2, 0.0, 0, NOON)])
+        assert (await rldc.ask(raw.ASSIGN, "3c0406" + "010006")).iin == CLASS_1  # class 3 from now on
+        site.port.change([(2, 1.0, 0, NOON)])
+        (answer,) = await rldc.read("3c0206")
+        assert answer.objects == "02021701" + "00" + "01" + NOON_TAG
+        (answer,) = await rldc.read("3c0406")
+        assert answer.objects == "02021701" + "00" + "81" + NOON_TAG
+
+    run(talk)
+
+
+def test_a_value_that_changes_while_fragments_are_confirmed_is_sent_as_it_is_then() -> None:
+    """Fragments are made ahead while a confirmation is waited for; a change makes them anew."""
+    count = 2_000
+    points = PointCatalogue.of([Point(row=row, name=f"p{row}", kind=Kind.ANALOG) for row in range(count)])
+    rows = [Row(row=row, type=T.AI, index=row) for row in range(count)]
+
+    async def talk() -> None:
+        async with site(plan(master(bindings=columns(rows)), system={}), points=points) as running:
+            rldc = await running.connect()
+            await rldc.request(raw.READ, raw.CLASS_0)
+            seen = ""
+            for round_ in range(100):
+                answer = await rldc.hear()
+                seen += answer.objects
+                if not answer.con:
+                    break
+                running.port.change([(count - 1, 1_000.0 + round_, 0, NOON)])
+                await rldc.confirm(answer)
+            assert seen.endswith("01" + np.float32(1_000.0 + round_ - 1).tobytes().hex())
+            assert seen.startswith("1e0501" + "0000")
+
+    asyncio.run(talk())
+
+
+LOCAL, TROUBLE = 0x20, 0x40
+
+
+def test_local_control_is_told() -> None:
+    async def talk(site: Site) -> None:
+        rldc = await ready(site)
+        for value, quality, told in ((0.0, 0, 0), (1.0, 0, LOCAL), (0.0, int(Quality.COMM_LOST), LOCAL), (0.0, 0, 0)):
+            site.port.change([(7, value, quality, NOON)])
+            assert (await rldc.ask(raw.DELAY)).iin & LOCAL == told
+        site.port.change([(6, 1.0, int(Quality.LOCAL_FORCED), NOON)])  # an output, forced at its device
+        assert (await rldc.ask(raw.DELAY)).iin & LOCAL == LOCAL
+
+    run(talk, plan(master(local_remote=(7, 0.0))))
+
+
+def test_a_lost_device_is_told_as_trouble() -> None:
+    async def talk(site: Site) -> None:
+        rldc = await ready(site)
+        for first, second, told in ((1.0, 1.0, 0), (1.0, 0.0, TROUBLE), (1.0, 1.0, 0)):
+            site.port.change([(7, first, 0, NOON), (2, second, 0, NOON)])
+            assert (await rldc.ask(raw.DELAY)).iin & TROUBLE == told
+        site.port.change([(7, 1.0, int(Quality.COMM_LOST), NOON)])  # nothing is known of it
+        assert (await rldc.ask(raw.DELAY)).iin & TROUBLE == TROUBLE
+
+    run(talk, plan(master(devices=np.array([7, 2], np.uint32))))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", '{"CTR 0 energy": 1}', '{"CTR 0 energy": {"zero": "x"}}', '{"freezes": [{}]}', '{"freezes": 1}', "\xff"],
+)
 def test_a_memory_that_cannot_be_read_is_set_aside(content: str) -> None:
     port = FakePort(POINTS)
     path = port.state_dir / "dnp3" / "rldc" / "main.json"

@@ -14,10 +14,10 @@ from functools import cache
 from gateway.contracts import Reason, Stage
 from gateway.points import Quality
 from protocols.dnp3.application import parse_fragment
+from protocols.dnp3.effects import Submit
 from protocols.dnp3.freeze import MAX_SCHEDULES
 from protocols.dnp3.headers import parse_headers
 from protocols.dnp3.link import MAX_FRAME
-from protocols.dnp3.outstation import Submit
 from protocols.dnp3.plan import UnsolicitedPlan
 from tests.conformance.dnp3.conversation import MASTER_DATA, NOON, Answered, Conversation
 from tests.fuzz.test_dnp3_wire import FRAGMENTS, mutate

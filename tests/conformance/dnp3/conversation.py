@@ -15,8 +15,9 @@ import numpy as np
 
 from gateway.contracts import Outcome, Reason, Stage
 from gateway.points import changes
+from protocols.dnp3.effects import Submit
 from protocols.dnp3.link import LinkReader
-from protocols.dnp3.outstation import Outstation, Submit
+from protocols.dnp3.outstation import Outstation
 from protocols.dnp3.plan import MasterPlan
 from protocols.dnp3.session import Rest, Session
 from tests.contract.server_suite import Table

@@ -12,6 +12,7 @@ SHELLS = {
     "definitions",
     "doctor",
     "client",
+    "datagrams",
     "documents",
     "driver",
     "housekeeping",
