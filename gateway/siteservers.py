@@ -135,7 +135,7 @@ def _compile(
     entry = ServerEntry(
         name=server.settings.name,
         protocol=server.protocol,
-        listen=server.settings.listen,
+        listen=server.settings.where(),
         plan=plan,
         masters=[master.settings.name for master in masters],
         bindings={master.settings.name: len(master.rows) for master in masters},

@@ -94,6 +94,10 @@ class ServerSettings(Strict):
     listen: str
     masters: list[Any] = Field(default_factory=list)
 
+    def where(self) -> str:
+        """Where it meets its masters, for a person: one that connects to somebody says to whom."""
+        return self.listen
+
 
 class MasterSettings(Strict):
     """Keys of any master; a protocol adds its own."""
