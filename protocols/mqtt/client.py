@@ -244,6 +244,9 @@ class Link:
 
     def _on_disconnect(self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
         why = f"connection ended: {str(reason).lower()}" if reason.is_failure else "connection closed"
+        if not self._connected.done():
+            hint = "does it want a certificate of ours?" if self._plan.broker.tls else "TLS, or no MQTT on this port?"
+            why = f"it ended the connection without a word ({hint})"
         self._loop.call_soon_threadsafe(self._finish, why)  # paho may tell so while it connects, in its thread
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:

@@ -309,9 +309,7 @@ class EdgeForm:
         number = None if metric.null else metric.typed(metric.datatype or (self._types[binding] if binding >= 0 else 0))
         if binding < 0:
             refusal, text = Reason.UNKNOWN_POINT, f"{source} has no metric {shown}"
-        elif metric.null or not isinstance(
-            number := metric.typed(metric.datatype or self._types[binding]), int | float
-        ):
+        elif not isinstance(number, int | float):
             refusal, text = Reason.OUT_OF_RANGE, f"the value of {shown} is no number"
         else:
             value = float(number)

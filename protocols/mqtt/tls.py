@@ -13,11 +13,23 @@ CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL:!PSK:@SECLEVEL=2
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
+class _Socket(ssl.SSLSocket):
+    """Closes itself when the handshake fails: paho leaves that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 def client_context(plan: TlsPlan) -> ssl.SSLContext:
     """Raises `OSError` (of which `ssl.SSLError` is one) when a file is missing or does not hold what it should."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = _VERSIONS[plan.minimum]
     context.set_ciphers(CIPHERS)
+    context.sslsocket_class = _Socket
     context.check_hostname = True
     context.verify_mode = ssl.CERT_REQUIRED
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
