@@ -24,6 +24,8 @@ from protocols.dnp3.settings import SETTINGS as DNP3
 from protocols.iec104.field.settings import SETTINGS as RTU
 from protocols.iec104.settings import SETTINGS as IEC104
 from protocols.modbus.settings import SETTINGS as MODBUS
+from protocols.mqtt.fieldsettings import SETTINGS as MQTT_FIELD
+from protocols.mqtt.gridsettings import SETTINGS as MQTT_GRID
 from protocols.sunspec.settings import SETTINGS as SUNSPEC
 
 ROOT = Path(__file__).parents[3]
@@ -39,6 +41,11 @@ DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
     "Device with `driver: c37118`": (C37118.device_model, DeviceSettings),
     "Device with `driver: iec104`": (RTU.device_model, DeviceSettings),
     "Device with `driver: sunspec`": (SUNSPEC.device_model, DeviceSettings),
+    "Device with `driver: mqtt`": (MQTT_FIELD.device_model, DeviceSettings),
+    "Further columns with `driver: mqtt`": (MQTT_FIELD.row_model, DeviceRow),
+    "Server with `protocol: mqtt`": (MQTT_GRID.server_model, ServerSettings),
+    "Master of `protocol: mqtt`": (MQTT_GRID.master_model, MasterSettings),
+    "Further columns with `protocol: mqtt`": (MQTT_GRID.row_model, MasterRow),
     "Calculated point": (CalculatedSettings, None),
     "Server": (ServerSettings, None),
     "Master": (MasterSettings, None),

@@ -18,7 +18,9 @@ SHELLS = {
     "housekeeping",
     "link",
     "memoryfile",
+    "orders",
     "probe",
+    "publisher",
     "selftest",
     "serial",
     "serialline",
@@ -26,6 +28,7 @@ SHELLS = {
     "settings",
     "simulator",
     "systemclock",
+    "tls",
     "writer",
 }
 
