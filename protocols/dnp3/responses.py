@@ -66,6 +66,8 @@ class _Run:
     first: int
     coded: Octets
     version: int
+    whole: bool
+    """The row ends with it: behind it lies a gap, or another variation."""
 
 
 @dataclass(slots=True)
@@ -82,7 +84,10 @@ class StaticPart:
     def fill(self, builder: FragmentBuilder, sent: Sent) -> bool:
         while len(self.positions):
             run = self.run
-            if run is None or run.version != self.database.version:
+            most = 0 if run is None else _most(builder.room, run.row)
+            # What is left of a run would leave room: the next one begins here, so that one header serves both.
+            short = run is not None and not run.whole and len(run.coded) < min(most, len(self.positions))
+            if run is None or short or run.version != self.database.version:
                 run = self.run = self._code()
             fits = min(len(run.coded), _most(builder.room, run.row))
             if not fits:
@@ -90,7 +95,7 @@ class StaticPart:
             builder.add_range(run.row, run.first, run.coded[:fits])
             self.positions = self.positions[fits:]
             rest = run.coded[fits:]
-            self.run = _Run(run.row, run.first + fits, rest, run.version) if len(rest) else None
+            self.run = _Run(run.row, run.first + fits, rest, run.version, run.whole) if len(rest) else None
         return True
 
     def _code(self) -> _Run:
@@ -98,7 +103,8 @@ class StaticPart:
         database, chunk = self.database, self.positions[:_LOOK]
         indices = database.columns.index[chunk]
         count = _row_length(indices, self._wanted(chunk))
-        chunk = self.positions[: _CODED if count == _LOOK else count]
+        ends = count < _LOOK
+        chunk = self.positions[: count if ends else _CODED]
         indices = database.columns.index[chunk]
         values, qualities, times_ns = database.now(self.type, chunk)
         flags = quality.flags(self.type.family, qualities)
@@ -107,7 +113,8 @@ class StaticPart:
         row = OBJECTS[self.type.static_group, int(variations[0])]
         times_ms = time48.ms_of_ns(times_ns[:count]) if row.has_time else None
         coded = objects.encode(row, values[:count], flags[:count], times_ms)
-        return _Run(row, int(indices[0]), coded, database.version)
+        whole = ends or count < len(chunk) or len(chunk) == len(self.positions)
+        return _Run(row, int(indices[0]), coded, database.version, whole)
 
     def _wanted(self, chunk: Index) -> NDArray[np.uint8]:
         if self.variation:

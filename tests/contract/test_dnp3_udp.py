@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 
 from gateway.points import Kind, Point, PointCatalogue
@@ -123,6 +124,31 @@ def test_frames_are_cut_between_and_never_within() -> None:
     assert b"".join(pieces) == frames and len(pieces) == 2
     assert sum(len(LinkReader().feed(piece)) for piece in pieces) == len(LinkReader().feed(frames)) == 9
     assert datagrams(b"") == []
+
+
+def test_no_datagram_does_harm_and_strangers_leave_nothing_behind() -> None:
+    good = raw.frame(0xC4, 10, 1, b"\xc0\xc1\x01" + bytes.fromhex(CLASS_0))
+    dice = random.Random(7)
+
+    def mutated() -> bytes:
+        octets = bytearray(good * dice.randint(1, 3))
+        for _ in range(dice.randint(1, 4)):
+            octets[dice.randrange(len(octets))] = dice.randrange(256)
+        return bytes(octets[: dice.randint(0, len(octets))])
+
+    async def talk(running: Site) -> None:
+        endpoint = running.server._udp
+        assert endpoint is not None
+        for number in range(2_000):
+            endpoint.datagram_received(mutated(), ("127.0.0.1", 30_000))
+            endpoint.datagram_received(dice.randbytes(dice.randint(0, 300)), ("127.0.0.1", number + 1))
+            endpoint.datagram_received(good, (f"10.1.{number % 200}.1", 20_000))
+        assert len(running.server.channels) <= 1
+        rldc = await connect(running.server.udp_port)
+        assert (await rldc.read(CLASS_0))[0].objects == STATIC
+        await rldc.close()
+
+    play(talk, udp(master(bindings=FEW)))
 
 
 def test_more_peers_than_there_may_be_forget_the_silent_one() -> None:
