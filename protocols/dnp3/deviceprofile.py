@@ -126,7 +126,7 @@ _CONNECTION_ELEMENT: Final = {"serial": "serial", "listens": "network", "dials":
 def _way(plan: ServerPlan, master: MasterPlan) -> str:
     if plan.serial is not None and master.serial:
         return "serial"
-    return "listens" if plan.listen is not None and master.addresses else "dials"
+    return "listens" if (plan.listen or plan.udp) is not None and master.addresses else "dials"
 
 
 def _connection(plan: ServerPlan, master: MasterPlan) -> str:
@@ -135,6 +135,8 @@ def _connection(plan: ServerPlan, master: MasterPlan) -> str:
         ends.append(f"TCP, listens at {plan.listen[0]} port {plan.listen[1]}")
     if master.dial is not None:
         ends.append(f"TCP, connects to {master.dial[0]} port {master.dial[1]}")
+    if plan.udp is not None and master.addresses:
+        ends.append(f"UDP, listens at {plan.udp[0]} port {plan.udp[1]}")
     if plan.serial is not None:
         ends.append(f"serial, {plan.serial.path} at {plan.serial.baudrate} bit/s")
     return "; ".join(ends)
@@ -142,9 +144,10 @@ def _connection(plan: ServerPlan, master: MasterPlan) -> str:
 
 def _network(plan: ServerPlan, master: MasterPlan) -> Iterator[Setting]:
     section = "networkConfig"
-    if plan.listen is None and master.dial is None:
+    if plan.listen is None and plan.udp is None and master.dial is None:
         return
-    kinds = [name for name, used in (("tcpListening", plan.listen), ("tcpInitiating", master.dial)) if used]
+    ways = (("tcpListening", plan.listen), ("tcpInitiating", master.dial), ("udpDatagram", plan.udp))
+    kinds = [name for name, used in ways if used]
     points: Items = list(kinds)
     yield _both(section, "typeOfEndPoint", "End point", " and ".join(kinds), points)
     who = ", ".join(master.addresses) or "none: the gateway connects"
