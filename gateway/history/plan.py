@@ -89,6 +89,7 @@ class HistoryPlan:
     memory_samples: int
     """Held in memory while nothing can be written; beyond it the oldest are lost and counted."""
     influx: InfluxPlan | None
+    archive_days: int = 180
     rows: HistorySystemRows
 
 

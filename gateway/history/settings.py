@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 
 from gateway.contracts.places import Report
 from gateway.contracts.settings import Cell, Strict
+from gateway.history.archive import LEAST_DAYS
 from gateway.history.influx.lines import TAGS
 from gateway.history.plan import HistoryPlan, HistorySystemRows, InfluxPlan, RecordingPlan, Retention
 from gateway.points.model import Kind, PointCatalogue
@@ -35,6 +36,7 @@ class StoreSettings(Strict):
     size_gb: Annotated[float, Field(gt=0)] = 20
     spool_gb: Annotated[float, Field(gt=0)] = 10
     commit_ms: Annotated[int, Field(ge=20, le=60_000)] = 500
+    archive_days: Annotated[int, Field(ge=LEAST_DAYS, le=36_500)] = 400
     memory_samples: Annotated[int, Field(ge=1_000, le=100_000_000)] = 2_000_000
 
 
@@ -116,6 +118,7 @@ class CheckedHistory:
             ),
             commit_s=store.commit_ms / 1000,
             memory_samples=store.memory_samples,
+            archive_days=store.archive_days,
             influx=None if settings.influxdb is None else self._influx(settings.influxdb, folder, report),
             rows=HistorySystemRows(**rows),
         )

@@ -17,14 +17,17 @@ from gateway.child import Child
 from gateway.contracts.log import Log
 from gateway.feed.address import socket_path
 from gateway.feed.client import FeedClient
-from gateway.history.batch import Batch
+from gateway.history.archive import Archive, Line
+from gateway.history.batch import NO_SAMPLES, Batch
 from gateway.history.days import DAY_NS
+from gateway.history.events import SOE, Events
 from gateway.history.influx.forwarder import READER
 from gateway.history.influx.thread import ForwarderThread
 from gateway.history.opening import open_writer
 from gateway.history.plan import MASTER, SERVER, HistorianPlan
 from gateway.history.recorder import Recorder
 from gateway.history.spool import SeriesInfo
+from gateway.history.tails import follow
 from gateway.history.writer import HistoryWriter
 from gateway.log import get_log
 from gateway.points.change import Changes, changes
@@ -76,9 +79,13 @@ class Historian:
         ids = self._writer.register(infos)
         self._recorder = Recorder(plan.history.recording, np.array([ids[info.name] for info in infos], np.uint32))
         self._done_seq = self._writer.spool.feed_seq()
+        self._archive = Archive(self.folder)
+        self._events = Events(catalogue)
+        self._archived_seq = self._archive.positions().get(SOE, 0)
+        self._head_day = -1
         self._ready = asyncio.Event()
         self._waiting = _Waiting(seq=self._done_seq)
-        self._recording = True
+        self._recording, self._appended = True, False
         self._samples = 0
         self._stored_bytes = self._writer.size_bytes()
         self._disk = ThreadPoolExecutor(1, "history-disk")
@@ -103,10 +110,12 @@ class Historian:
         """What the core holds for us begins there; what the spool has of it is left out."""
 
     def feed_changes(self, batch: Changes, seq: int) -> None:
-        if not self._ready.is_set():
+        if self._ready.is_set():
+            self._events.take(batch)
+        else:
             # A replay: `seq` counts its records, and some of them may be on disk already.
-            fresh = min(len(batch), max(0, seq - self._done_seq))
-            batch = batch[len(batch) - fresh :]
+            self._events.take(_behind(batch, seq, self._archived_seq))
+            batch = _behind(batch, seq, self._done_seq)
         self._waiting.seq = max(self._waiting.seq, seq)
         self._take(batch)
 
@@ -151,6 +160,7 @@ class Historian:
             await asyncio.get_running_loop().run_in_executor(None, self._forwarder.stop)
         self._disk.shutdown(wait=True)
         with contextlib.suppress(OSError):
+            self._archive.close()
             self._writer.close()
 
     async def _commit_often(self) -> None:
@@ -166,13 +176,17 @@ class Historian:
     async def _commit(self) -> bool:
         """What waits goes to disk, then the core may forget it. False when it could not be written: it waits on."""
         waiting, self._waiting = self._waiting, _Waiting(seq=self._waiting.seq, lost=self._waiting.lost)
-        if not waiting.batches:
+        events = self._events.drain()
+        if not waiting.batches and not events:
             self.client.confirm(MASTER, waiting.seq)
             return True
-        batch = np.concatenate(waiting.batches)
-        written = await self._on_disk(self._writer.append, batch, waiting.seq, time.monotonic())
+        batch = np.concatenate([NO_SAMPLES, *waiting.batches])
+        written = await self._on_disk(self._write, batch, events, waiting.seq)
         if not written:
+            self._events.put_back(events)
             newer = self._waiting
+            if self._appended:  # it was the archive that failed
+                return False
             self._waiting = _Waiting(waiting.batches, waiting.size, newer.seq, newer.lost)
             for late in newer.batches:
                 self._waiting.put(late, self._history.memory_samples)
@@ -181,16 +195,33 @@ class Historian:
         self.client.confirm(MASTER, waiting.seq)
         return True
 
+    def _write(self, batch: Batch, events: list[Line], seq: int) -> None:
+        self._appended = False
+        if len(batch):
+            self._writer.append(batch, seq, time.monotonic())
+            self._appended = True
+        if events:
+            self._archive.append("soe", events, SOE, seq)
+
     def _look_after(self, now_s: float, clean: bool) -> None:
         writer, readers = self._writer, [READER] if self._history.influx is not None else []
         if writer.due(now_s):
             writer.take()
         else:
             writer.merge(time.time_ns())
+        follow(self.plan.state_dir, self._archive)
         if clean:
+            self._look_after_archive(time.time_ns())
             for dropped in writer.clean(readers, time.time_ns() // DAY_NS):
                 self.log.info("history dropped", what=dropped)
             self._stored_bytes = writer.size_bytes()
+
+    def _look_after_archive(self, now_ns: int) -> None:
+        """Old entries go; the head of the chain leaves the machine with the log once a day."""
+        self._archive.clean(now_ns - self._history.archive_days * DAY_NS)
+        if now_ns // DAY_NS != self._head_day:
+            self._head_day = now_ns // DAY_NS
+            self.log.info("archive", head=self._archive.head)
 
     async def _on_disk(self, work: object, *arguments: object) -> bool:
         """Disk work in its thread; a disk that cannot be written is told once, and once when it can again."""
@@ -243,6 +274,12 @@ class Historian:
             rows.influx_rate: round(rate, 1),
             rows.influx_rejected: float(state.rejected),
         }
+
+
+def _behind(batch: Changes, seq: int, done: int) -> Changes:
+    """The records of a replay numbered above `done`; `seq` is the number of the last."""
+    fresh = min(len(batch), max(0, seq - done))
+    return batch[len(batch) - fresh :]
 
 
 async def historian_main(plan: HistorianPlan, child: Child) -> None:

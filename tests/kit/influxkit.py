@@ -89,7 +89,10 @@ class InfluxServer:
         """(time, value, quality) by point, in order of time."""
         found = self.ask("SELECT value, quality FROM gridgate GROUP BY point")
         return {
-            series["tags"]["point"]: [(time_ns, value, int(quality)) for time_ns, value, quality in series["values"]]
+            series["tags"]["point"]: [
+                (time_ns, value, -1 if quality is None else int(quality))
+                for time_ns, value, quality in series["values"]
+            ]
             for series in found
         }
 
