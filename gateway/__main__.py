@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway import __version__
+from gateway.cli.historycommands import add_history_commands
 
 if TYPE_CHECKING:
     from gateway.siteplan import SitePlan
@@ -223,6 +224,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     held.add_argument("--json", action="store_true", help="one JSON object a master, or an event")
     _add_alarms(add("alarms", _alarms, "list alarms; ack, confirm, comment, shelve, unshelve, out, in"))
     _add_selftest(add("selftest", _selftest_soe, "prove on this machine that the configuration holds what it promises"))
+    add_history_commands(add, _add_site)
     for name, (action, text) in _ACTIONS.items():
         _add_action(add(name, _act, text), action, with_value=name in ("force", "command"))
     return parser, dict(commands.choices)

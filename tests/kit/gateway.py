@@ -127,7 +127,12 @@ class DemoSite:
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one `gridgate` command on this site."""
         name, *rest = arguments
-        command = [sys.executable, "-m", "gateway", name, str(self.site), "--state-dir", str(self.state_dir), *rest]
+        return self.run(name, str(self.site), "--state-dir", str(self.state_dir), *rest)
+
+    @staticmethod
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one `gridgate` command."""
+        command = [sys.executable, "-m", "gateway", *arguments]
         return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False)
 
     def point(self, name: str) -> dict[str, Any]:
