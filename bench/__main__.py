@@ -25,6 +25,7 @@ MEASUREMENTS: Final = {
     "dnp3_reads": "DNP3 reads of 10,000 and 65,535 analogs and class 0 of 10,000 mixed points, beside opendnp3",
     "dnp3_events": "DNP3 events per second by poll and unsolicited with nothing lost, beside opendnp3",
     "journal": "events on the disk per second, beside a row per event in SQLite",
+    "history": "samples recorded, bytes each, a day of a point, forwarding; beside influxdb-client",
     "alarms_engine": "alarms: CPU over 100,000 points with 400,000 alarms, quiet and in a flood",
     "start_10k": "start to a complete interrogation of 10,000 points",
 }

@@ -40,7 +40,7 @@ def add_history_commands(add: Add, add_site: AddSite) -> None:
 
 
 def _add_range(command: argparse.ArgumentParser) -> None:
-    text = "2026-11-25, 2026-11-25T10:00:00, with Z or +05:30 (else this machine's time zone), or 24h, 30m, 7d (ago), now"
+    text = "2026-11-25, 2026-11-25T10:00:00Z (without a zone: this machine's), 24h, 30m, 7d (ago), now"
     command.add_argument("--from", dest="start", default="24h", metavar="T", help=f"{text} (default: 24h)")
     command.add_argument("--to", dest="end", default="now", metavar="T", help="the same (default: now)")
 

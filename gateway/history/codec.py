@@ -81,9 +81,16 @@ def decode(data: bytes) -> Samples:
 
 def _time_steps(time_ns: Integers) -> tuple[int, Integers]:
     since = time_ns - time_ns[0]
-    unit = next(index for index, size in enumerate(_UNITS) if not (since % size).any())
-    steps = np.diff(np.diff(since // _UNITS[unit], prepend=0), prepend=0)
-    return unit, steps
+    last, middle = int(since[-1]), int(since[len(since) // 2])
+    unit = next(i for i, size in enumerate(_UNITS) if not (last % size or middle % size or (since % size).any()))
+    return unit, _steps(_steps(since // _UNITS[unit]))
+
+
+def _steps(numbers: Integers) -> Integers:
+    """Differences, the first from 0."""
+    out = numbers.copy()
+    out[1:] -= numbers[:-1]
+    return out
 
 
 def _narrow(numbers: Integers) -> tuple[int, bytes]:
@@ -110,17 +117,25 @@ def _unshuffled(data: bytes, dtype: np.dtype[np.generic]) -> NDArray[np.generic]
 
 def _values(values: NDArray[np.float64]) -> tuple[int, int, int, bytes]:
     """(kind, width, first whole number, bytes)."""
-    for kind, scale in enumerate(_SCALES):
-        whole = _whole(values, scale)
+    for kind in range(_least_scale(values), len(_SCALES)):
+        whole = _whole(values, _SCALES[kind])
         if whole is not None:
-            steps = np.diff(whole, prepend=whole[0])
-            width, data = _narrow(steps)
+            width, data = _narrow(_steps(whole - whole[0]))
             return kind, width, int(whole[0]), data
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         single = values.astype(np.float32)
     if np.array_equal(single.astype(np.float64).view(np.int64), values.view(np.int64)):
         return _FLOAT4, 4, 0, _shuffled(_mixed(single.view(np.uint32)))
     return _FLOAT8, 8, 0, _shuffled(_mixed(values.view(np.uint64)))
+
+
+def _least_scale(values: NDArray[np.float64]) -> int:
+    """No lower scale than this gives back a few of the values: not worth trying with all."""
+    few = (float(values[0]), float(values[len(values) // 2]), float(values[-1]))
+    for kind, scale in enumerate(_SCALES):
+        if all(abs(value * scale) < _EXACT and round(value * scale) / scale == value for value in few):
+            return kind
+    return len(_SCALES)
 
 
 def _whole(values: NDArray[np.float64], scale: float) -> Integers | None:

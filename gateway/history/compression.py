@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import zstandard
+
+_OWN = threading.local()
+"""Contexts are costly to make and not to be shared between threads."""
 
 
 class BlockError(ValueError):
@@ -11,7 +16,11 @@ class BlockError(ValueError):
 
 def compress(data: bytes, level: int) -> bytes:
     """One frame, which says its size."""
-    packed: bytes = zstandard.ZstdCompressor(level=level).compress(data)
+    contexts: dict[int, zstandard.ZstdCompressor] = _OWN.__dict__.setdefault("compressors", {})
+    context = contexts.get(level)
+    if context is None:
+        context = contexts[level] = zstandard.ZstdCompressor(level=level)
+    packed: bytes = context.compress(data)
     return packed
 
 
@@ -21,7 +30,9 @@ def decompress(data: bytes, size: int) -> bytes:
         announced = zstandard.frame_content_size(data)
         if announced != size:
             raise BlockError(f"{announced} bytes are announced where {size} belong")
-        raw: bytes = zstandard.ZstdDecompressor().decompress(data)
+        context = _OWN.__dict__.setdefault("decompressor", None) or zstandard.ZstdDecompressor()
+        _OWN.decompressor = context
+        raw: bytes = context.decompress(data)
     except zstandard.ZstdError as error:
         raise BlockError(f"damaged: {error}") from None
     if len(raw) != size:

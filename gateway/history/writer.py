@@ -20,7 +20,7 @@ STORE: Final = "store"
 """The cursor of the day files."""
 OPEN_DAYS: Final = 4
 TAKE_SAMPLES: Final = (100_000, 2_000_000)
-"""The day files take the spool's tail when it holds so many samples; between the two, 60 for each series."""
+"""The day files take the spool's tail when it holds so many samples; between the two, 600 for each series."""
 TAKE_AGE_S: Final = 300.0
 _MERGES: Final = 200
 
@@ -69,7 +69,7 @@ class HistoryWriter:
         """Whether the day files should take the tail now."""
         held = sum(len(batch) for _, batch in self._tail)
         least, most = TAKE_SAMPLES
-        enough = min(max(least, 60 * len(self._infos)), most)
+        enough = min(max(least, 600 * len(self._infos)), most)
         since_s = self._tail_since_s
         return held >= enough or (since_s is not None and now_s - since_s >= TAKE_AGE_S)
 
