@@ -1,0 +1,345 @@
+"""What strangers try. Each is refused, told in the log with its cause, and a client beside it notices nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asyncua import Client, ua
+from asyncua.crypto import security_policies
+
+from protocols.opcua import wire
+from protocols.opcua.uastack import Codes
+from tests.contract.server_suite import until
+from tests.kit.opcuakit import PASSWORD, App, Plant, client, running
+from tests.peers.rawopcua import RawClient
+
+
+@contextlib.asynccontextmanager
+async def witnessed(plant: Plant) -> AsyncIterator[Plant]:
+    """A running plant with an honest client; at the end it is still served."""
+    witness = plant.app("witness")
+    async with running(plant), await client(plant, witness, user="viewer") as honest:
+        yield plant
+        assert (await honest.nodes.server.read_browse_name()).Name == "Server"
+    assert not plant.said("service failed")
+
+
+async def bare_session(plant: Plant, app: App) -> Client:
+    """An open, secured channel without a session."""
+    made = await client(plant, app)
+    await made.connect_socket()
+    await made.send_hello()
+    await made.open_secure_channel()
+    return made
+
+
+async def refused(made: Client, **keys: Any) -> str:
+    """The name of the error with which a connect fails."""
+    try:
+        async with asyncio.timeout(10):
+            await made.connect(**keys)
+    except (ua.UaError, ConnectionError, TimeoutError, asyncio.CancelledError) as error:
+        return type(error).__name__
+    finally:
+        with contextlib.suppress(Exception):
+            made.disconnect_socket()
+    raise AssertionError("the client was let in")
+
+
+def causes(plant: Plant, event: str) -> str:
+    return "\n".join(str(line["cause"]) for line in plant.said(event))
+
+
+def test_nobody_takes_a_session_over_with_a_failed_activation(tmp_path: Path) -> None:
+    """Evidence 1: with the victim's very token, from another trusted application, then by a wrong password."""
+
+    async def scenario() -> None:
+        plant = Plant(tmp_path)
+        victim_app, thief_app = plant.app("victim"), plant.app("thief")
+        async with witnessed(plant), await client(plant, victim_app, user="administrator") as victim:
+            token = victim.uaclient.session.authentication_token
+            assert token.NodeIdType == ua.NodeIdType.ByteString and len(token.Identifier) == 32
+            for app in (thief_app, victim_app):
+                thief = await bare_session(plant, app)
+                thief.uaclient.session.restore_authentication_token(token)
+                with pytest.raises(ua.UaStatusCodeError):
+                    await thief.activate_session(username="administrator", password="a guess")
+                with pytest.raises(ua.UaStatusCodeError):
+                    await thief.nodes.server.read_browse_name()
+                thief.disconnect_socket()
+            assert (await victim.nodes.server.read_browse_name()).Name == "Server"
+        assert "another certificate" in causes(plant, "login refused")
+
+    asyncio.run(scenario())
+
+
+def test_a_client_without_security_gets_no_session(tmp_path: Path) -> None:
+    """Evidence 2. Discovery is all that policy None is for."""
+
+    async def scenario() -> None:
+        async with witnessed(Plant(tmp_path)) as plant:
+            stranger = Client(plant.url)
+            endpoints = await stranger.connect_and_get_server_endpoints()
+            assert {str(e.SecurityPolicyUri).rpartition("#")[2] for e in endpoints} == set(plant.plan.policies)
+            assert {e.EndpointUrl for e in endpoints} == {plant.url}
+            open_one = Client(plant.url)
+            await open_one.connect_socket()
+            await open_one.send_hello()
+            await open_one.open_secure_channel()
+            with pytest.raises(ua.UaStatusCodeError) as told:
+                await open_one.create_session()
+            assert told.value.code == Codes.BadSecurityPolicyRejected
+            with pytest.raises(ua.UaStatusCodeError):
+                await open_one.nodes.server.read_browse_name()
+            open_one.disconnect_socket()
+            assert "policy None is for discovery" in causes(plant, "session refused")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("shown", ["nothing", "a trusted party's certificate"])
+def test_the_session_is_made_with_the_channels_certificate(tmp_path: Path, shown: str) -> None:
+    """Evidence 3: an untrusted channel does not even open; a trusted one cannot speak for another."""
+
+    async def scenario() -> None:
+        async with witnessed(Plant(tmp_path)) as plant:
+            other = (plant.folder / "apps" / "witness.der").read_bytes()
+            stranger = plant.app("stranger", trusted=False)
+            assert await refused(await client(plant, stranger))
+            assert "not in the trust list" in causes(plant, "connection closed")
+            made = await bare_session(plant, plant.app("known"))
+            real = made.uaclient.create_session
+
+            async def create(parameters: Any) -> Any:
+                parameters.ClientCertificate = None if shown == "nothing" else other
+                return await real(parameters)
+
+            made.uaclient.create_session = create
+            with pytest.raises(ua.UaStatusCodeError) as told:
+                await made.create_session()
+            assert told.value.code == Codes.BadCertificateInvalid
+            made.disconnect_socket()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (b"MSGF" + struct.pack("<I", 1 << 30), Codes.BadTcpMessageTooLarge),
+        (b"HELF" + struct.pack("<I", 1 << 30), Codes.BadTcpMessageTooLarge),
+        (b"HELF" + struct.pack("<I", 0), Codes.BadTcpMessageTooLarge),
+        (b"GET / HTTP/1.1\r\n\r\n", Codes.BadTcpMessageTypeInvalid),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01", Codes.BadTcpMessageTypeInvalid),
+        (b"HELF" + struct.pack("<I5Ii", 32, 0, 100, 100, 0, 0, -1), Codes.BadConnectionRejected),
+        (b"MSGF" + struct.pack("<I", 24) + bytes(16), Codes.BadTcpMessageTypeInvalid),
+    ],
+    ids=["1 GB message", "1 GB hello", "no size", "http", "tls", "tiny buffers", "no hello"],
+)
+def test_garbage_closes_its_own_connection(tmp_path: Path, message: bytes, code: int) -> None:
+    """Evidence 5 and 6: told with an ERR, one line in the log, nothing kept."""
+
+    async def scenario() -> None:
+        async with witnessed(Plant(tmp_path)) as plant:
+            raw = await RawClient.to(plant.server.bound_port)
+            raw.send(message)
+            assert await raw.answer() == (b"ERR", code)
+            await raw.closed()
+            await raw.close()
+            assert len(plant.said("connection closed")) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_gigabyte_announced_behind_the_channel_is_not_kept(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with witnessed(Plant(tmp_path)) as plant:
+            raw = await RawClient.to(plant.server.bound_port)
+            raw.hello()
+            assert (await raw.answer())[0] == b"ACK"
+            raw.open_none()
+            assert (await raw.answer())[0] == b"OPN"
+            raw.send(b"MSGF" + struct.pack("<I", 1 << 30))
+            assert await raw.answer() == (b"ERR", Codes.BadTcpMessageTooLarge)
+            await raw.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("size", [8, 8_000], ids=["many small chunks", "few large ones"])
+def test_a_flood_of_chunks_ends(tmp_path: Path, size: int) -> None:
+    """A request that never ends is cut off long before it takes memory."""
+
+    async def scenario() -> None:
+        async with witnessed(Plant(tmp_path)) as plant:
+            raw = await RawClient.to(plant.server.bound_port)
+            raw.hello()
+            await raw.answer()
+            raw.open_none()
+            kind, _, length = wire.HEADER.unpack(await raw.reader.readexactly(8))
+            assert kind == b"OPN"
+            opened = await raw.reader.readexactly(length - 8)
+            (channel,) = struct.unpack_from("<I", opened)
+            # ChannelSecurityToken in the response: channel id, then token id.
+            at = opened.index(struct.pack("<I", channel), 4)
+            (token,) = struct.unpack_from("<I", opened, at + 4)
+            for number in range(2, 200):
+                body = struct.pack("<IIII", channel, token, number, 2) + bytes(size)
+                raw.send(wire.HEADER.pack(b"MSG", b"C", 8 + len(body)) + body)
+            assert await raw.answer() == (b"ERR", Codes.BadTcpMessageTooLarge)
+            await raw.close()
+
+    asyncio.run(scenario())
+
+
+def test_guessing_passwords_is_locked_out(tmp_path: Path) -> None:
+    """Evidence 6: the right password does not help while the address waits; nobody is told why."""
+
+    async def scenario() -> None:
+        async with witnessed(Plant(tmp_path)) as plant:
+            app = plant.app("guesser")
+            for guess in range(5):
+                assert await refused(await client(plant, app, password=f"guess {guess}")) == "BadUserAccessDenied"
+            assert await refused(await client(plant, app, password=PASSWORD)) == "BadUserAccessDenied"
+            assert "locked for" in causes(plant, "login refused")
+            assert PASSWORD not in str(plant.log.lines) and "guess 1" not in str(plant.log.lines)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("user", "password"), [("admin", ""), ("nobody", PASSWORD), ("viewer", "")])
+def test_unknown_users_and_empty_passwords(tmp_path: Path, user: str, password: str) -> None:
+    """Evidence 6: stock asyncua lets `admin` in without a password."""
+
+    async def scenario() -> None:
+        async with witnessed(Plant(tmp_path)) as plant:
+            assert await refused(await client(plant, plant.app(), user=user, password=password))
+
+    asyncio.run(scenario())
+
+
+def test_anonymous_clients_are_not_let_in(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with witnessed(Plant(tmp_path)) as plant:
+            assert await refused(await client(plant, plant.app(), user=""))
+
+    asyncio.run(scenario())
+
+
+def test_silent_connections_end_in_time(tmp_path: Path) -> None:
+    """Before Hello, before the channel, before a session: each has its limit."""
+
+    async def scenario() -> None:
+        limits = {"hello_timeout_s": 0.2, "open_timeout_s": 0.2, "session_timeout_s": 0.3}
+        async with witnessed(Plant(tmp_path, limits=limits)) as plant:
+            raws = [await RawClient.to(plant.server.bound_port) for _ in range(3)]
+            for raw in raws[1:]:
+                raw.hello()
+                assert (await raw.answer())[0] == b"ACK"
+            raws[2].open_none()
+            assert (await raws[2].answer())[0] == b"OPN"
+            for raw in raws:
+                assert await raw.answer() == (b"ERR", Codes.BadTimeout)
+                await raw.close()
+            for what in ("Hello", "an open channel", "a session"):
+                assert f"waited in vain for {what}" in causes(plant, "connection closed")
+
+    asyncio.run(scenario())
+
+
+def test_one_address_takes_its_share_of_connections(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with witnessed(Plant(tmp_path, limits={"connections_per_address": 4})) as plant:
+            raws = [await RawClient.to(plant.server.bound_port) for _ in range(8)]
+            for raw in raws:
+                raw.hello()
+            answers = [(await raw.answer())[0] for raw in raws]
+            assert answers.count(b"ACK") == 3  # the witness holds the fourth
+            for raw in raws:
+                await raw.close()
+            assert len(plant.said("connection refused")) == 1
+
+    asyncio.run(scenario())
+
+
+def test_sessions_have_a_cap_and_the_forgotten_give_way(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        plant = Plant(tmp_path, limits={"sessions": 3})
+        app = plant.app()
+        async with witnessed(plant):
+            first, second = await client(plant, app), await client(plant, app)
+            await first.connect()
+            await second.connect()
+            assert await refused(await client(plant, app)) == "BadTooManySessions"
+            first.disconnect_socket()  # not closed: it waits for its client
+            host = plant.server.host
+            assert host is not None
+            await until(lambda: any(session.home is None for session in host.sessions))
+            async with await client(plant, app):
+                pass
+            await second.disconnect()
+            with contextlib.suppress(Exception):
+                await first.disconnect()
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_fits_no_structure_is_answered_and_survived(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with witnessed(Plant(tmp_path)) as plant, await client(plant, plant.app()) as made:
+            for request, code in (
+                (ua.QueryFirstRequest(), Codes.BadServiceUnsupported),
+                (ua.AddNodesRequest(), Codes.BadServiceUnsupported),
+            ):
+                with pytest.raises(ua.UaStatusCodeError) as told:
+                    await made.uaclient.protocol.send_request(request)
+                assert told.value.code == code
+
+    asyncio.run(scenario())
+
+
+def test_without_security_a_loopback_client_may_read_when_the_site_says_so(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        plant = Plant(tmp_path, allow_none=True, anonymous=True)
+        async with running(plant), Client(plant.url) as made:
+            assert (await made.nodes.server.read_browse_name()).Name == "Server"
+            host = plant.server.host
+            assert host is not None
+            (session,) = host.sessions
+            assert session.read_only and session.roles == {"viewer"}
+
+    asyncio.run(scenario())
+
+
+def test_policies_that_are_not_offered(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with witnessed(Plant(tmp_path, policies=("Basic256Sha256",), modes=(3,))) as plant:
+            app = plant.app()
+            for policy, mode in (("Aes256_Sha256_RsaPss", 3), ("Basic256Sha256", 2)):
+                made = await client(plant, app, policy=policy, mode=mode)
+                await made.connect_socket()
+                await made.send_hello()
+                with pytest.raises((ua.UaError, ConnectionError, TimeoutError)):
+                    await made.open_secure_channel()
+                made.disconnect_socket()
+            old = Client(plant.url)
+            await old.set_security(
+                security_policies.SecurityPolicyBasic128Rsa15,
+                str(app.der),
+                str(app.pem),
+                server_certificate=str(plant.pki / "own" / "certificate.der"),
+            )
+            await old.connect_socket()
+            await old.send_hello()
+            with pytest.raises((ua.UaError, ConnectionError, TimeoutError)):
+                await old.open_secure_channel()
+            old.disconnect_socket()
+            assert "is not offered" in causes(plant, "connection closed")
+
+    asyncio.run(scenario())
