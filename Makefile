@@ -6,23 +6,25 @@
 #   make soe     150,000 events to a master over 1,000 cuts of its link, and over kills of the server: none lost
 #   make fuzz104 a million mutated frames against the IEC 60870-5-104 station
 #   make fuzzdnp3 a million mutated frames against the DNP3 outstation
+#   make fuzzopcua a hundred thousand mutated messages against the OPC UA server
 #   make clean   remove what was built and installed
 
 PYTHON ?= python3
 RUN_VENV := .venv-run
 TEST_VENV := .venv-test
+NODE_PEER := tests/peers/nodeopcua
 PYTEST_ARGS ?= -n 2
 ARGS ?=
 
 # What `pip install .` packs: a change of any of it installs the gateway again.
 PACKED := $(shell find gateway protocols config pointmaps -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: run test lint bench fuzz104 fuzzdnp3 soe clean python
+.PHONY: run test lint bench fuzz104 fuzzdnp3 fuzzopcua soe clean python
 
 run: $(RUN_VENV)/installed
 	$(RUN_VENV)/bin/gridgate demo config/demo/site.yaml $(ARGS)
 
-test: lint
+test: lint $(NODE_PEER)/installed
 	$(TEST_VENV)/bin/pytest $(PYTEST_ARGS)
 
 lint: $(TEST_VENV)/installed
@@ -48,7 +50,11 @@ fuzzdnp3: $(TEST_VENV)/installed
 	GRIDGATE_FUZZDNP3=1000000 $(TEST_VENV)/bin/pytest $(PYTEST_ARGS) --timeout=7200 \
 	  tests/fuzz/test_dnp3_conversations.py
 
+fuzzopcua: $(TEST_VENV)/installed
+	GRIDGATE_FUZZOPCUA=100000 $(TEST_VENV)/bin/pytest $(PYTEST_ARGS) --timeout=7200 tests/fuzz/test_opcua_fuzz.py
+
 clean:
+	rm -rf $(NODE_PEER)/node_modules $(NODE_PEER)/installed
 	rm -rf $(RUN_VENV) $(TEST_VENV) build dist *.egg-info var
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
@@ -63,6 +69,13 @@ $(RUN_VENV)/installed: pyproject.toml $(PACKED) | python
 $(TEST_VENV)/installed: pyproject.toml | python
 	@test -x $(TEST_VENV)/bin/python || $(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+# The independent OPC UA client; tests that need it say so when it is absent.
+$(NODE_PEER)/installed: $(NODE_PEER)/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix $(NODE_PEER) --ignore-scripts --no-audit --no-fund --silent \
+	  || echo "npm could not install node-opcua-client: its tests are skipped"; \
+	else echo "no npm here: the tests with node-opcua are skipped"; fi
 	@touch $@
 
 python:

@@ -104,6 +104,11 @@ class SecureChannel:
         return self._sending is not None
 
     @property
+    def newest_token(self) -> int:
+        """Id of the token issued last."""
+        return self._newest
+
+    @property
     def expires_s(self) -> float:
         """When the last token is of no use any more."""
         return max((token.expires_s for token in self._tokens.values()), default=0.0)

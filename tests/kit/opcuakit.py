@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from gateway.points import PointCatalogue
-from gateway.users.store import User, hash_password, write_users
+from gateway.users.store import User, hash_password, read_users, write_users
 from protocols.opcua.plan import LimitPlan, PkiPlan, ServerPlan
 from protocols.opcua.server import OpcUaServer
 from tests.contract.server_suite import FakePort, catalogue
@@ -48,6 +49,8 @@ class App:
         self.certificate = self._make(issuer, **odd)
         folder.mkdir(parents=True, exist_ok=True)
         self.der, self.pem = folder / f"{name}.der", folder / f"{name}.pem"
+        self.certificate_pem = folder / f"{name}.crt"
+        self.certificate_pem.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
         self.der.write_bytes(self.certificate.public_bytes(serialization.Encoding.DER))
         self.pem.write_bytes(
             self.key.private_bytes(
@@ -150,6 +153,12 @@ class Plant:
         if trusted:
             self.trust(made)
         return made
+
+    def give_certificate(self, user: str, app: App) -> None:
+        """This certificate is the user's, besides the password."""
+        known = read_users(Path(self.plan.users))
+        fingerprint = hashlib.sha256(app.der.read_bytes()).hexdigest()
+        write_users(Path(self.plan.users), {**known, user: replace(known[user], certificates=(fingerprint,))})
 
     def said(self, event: str) -> list[dict[str, object]]:
         return self.log.said(event)
