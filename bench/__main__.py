@@ -24,6 +24,8 @@ MEASUREMENTS: Final = {
     "iec104_interrogation": "104 interrogations of 10,000 and 100,000 points, complete, beside c104's server",
     "dnp3_reads": "DNP3 reads of 10,000 and 65,535 analogs and class 0 of 10,000 mixed points, beside opendnp3",
     "dnp3_events": "DNP3 events per second by poll and unsolicited with nothing lost, beside opendnp3",
+    "opcua_start": "OPC UA: start and memory at 10,000 and 100,000 points, beside asyncua's server",
+    "opcua_changes": "OPC UA: changes to node-opcua, CPU, ceiling and stalls, beside asyncua's server",
     "journal": "events on the disk per second, beside a row per event in SQLite",
     "history": "samples recorded, bytes each, a day of a point, forwarding; beside influxdb-client",
     "alarms_engine": "alarms: CPU over 100,000 points with 400,000 alarms, quiet and in a flood",
