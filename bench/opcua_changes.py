@@ -143,5 +143,5 @@ def measure() -> Iterator[Result]:
         budget=100.0,
         peer=rig.PEER,
         peer_value=peer_stall,
-        note=f"longest Hello to Acknowledge beside one request of 10,000 items ({took:.0f} ms; peer {peer_took:.0f} ms)",
+        note=f"longest Hello to Acknowledge beside a request of 10,000 items ({took:.0f} ms; peer {peer_took:.0f} ms)",
     )

@@ -1,4 +1,4 @@
-"""What the OPC UA measurements share: the gateway's own worker under a real feed, stock asyncua's server, node-opcua."""
+"""What the OPC UA measurements share: the gateway's own worker, stock asyncua's server, node-opcua as the client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One server's start, measured from within: ``python -m bench.opcua_starting ours|stock POINTS`` prints one JSON line."""
+"""One server's start, from within: ``python -m bench.opcua_starting ours|stock POINTS`` prints one JSON line."""
 
 from __future__ import annotations
 

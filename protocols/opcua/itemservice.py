@@ -6,6 +6,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Any, Final, cast
 
 import numpy as np
@@ -58,20 +59,24 @@ class ItemService:
         table.add(ua.SetTriggeringRequest, self.set_triggering)
 
     async def create(self, session: Any, body: bytes) -> EncodedResponse:
-        """Items, and the first value of each, in batches."""
+        """Items, and the first value of each, in batches as they are read; all or none when the octets are broken."""
         request = Request(ua.CreateMonitoredItemsRequest, body)
         timestamps = _timestamps(request)
         number = int(request.parameters["SubscriptionId"])
-        self._all.find(session, number)
-        wanted = [element async for element in paced(request.elements())]
+        subscription = self._all.find(session, number)
         parts: list[bytes] = []
-        async for batch in paced(_batches(wanted)):
-            subscription = self._all.find(session, number)  # it may have ended between two turns
-            self._all.flush()
-            new: list[tuple[int, int]] = []
-            parts += [self._created(session, subscription, asked, timestamps, new) for asked in batch]
-            # Whoever is let in between two turns finds no item without its first value.
-            self._first_values(subscription, new)
+        before = subscription.last_item
+        try:
+            async for batch in paced(_batches(request.elements())):
+                subscription = self._all.find(session, number)  # it may have ended between two turns
+                self._all.flush()
+                new: list[tuple[int, int]] = []
+                parts += [self._created(session, subscription, asked, timestamps, new) for asked in batch]
+                # Whoever is let in between two turns finds no item without its first value.
+                self._first_values(subscription, new)
+        except ServiceFault:
+            self._remove(subscription, [item_id for item_id in subscription.items if item_id > before])
+            raise
         return EncodedResponse(_CREATE, listed(parts))
 
     async def modify(self, session: Any, body: bytes) -> EncodedResponse:
@@ -79,27 +84,19 @@ class ItemService:
         timestamps = _timestamps(request)
         number = int(request.parameters["SubscriptionId"])
         self._all.find(session, number)
-        wanted = [element async for element in paced(request.elements())]
         self._all.flush()
         parts = [
-            self._modified(session, self._all.find(session, number), asked, timestamps) async for asked in paced(wanted)
+            self._modified(session, self._all.find(session, number), asked, timestamps)
+            async for asked in paced(request.elements())
         ]
         return EncodedResponse(_MODIFY, listed(parts))
 
     async def delete(self, session: Any, request: Any) -> Any:
         number, ids = int(request.Parameters.SubscriptionId), _several(request.Parameters.MonitoredItemIds)
         subscription = self._all.find(session, number)
-        results, slots = [], []
-        for item_id in ids:
-            item = subscription.remove(int(item_id))
-            if isinstance(item, PointItem):
-                slots.append(item.slot)
-                subscription.queued_places -= subscription.points.queue_size(item.slot)
-            self._all.items -= item is not None
-            results.append(ua.StatusCode(Codes.Good if item is not None else Codes.BadMonitoredItemIdInvalid))
-        if slots:
-            subscription.points.remove(slots)
-        return ua.DeleteMonitoredItemsResponse(Results=results)
+        there = self._remove(subscription, ids)
+        codes = [Codes.Good if known else Codes.BadMonitoredItemIdInvalid for known in there]
+        return ua.DeleteMonitoredItemsResponse(Results=[ua.StatusCode(code) for code in codes])
 
     async def set_mode(self, session: Any, request: Any) -> Any:
         asked = request.Parameters
@@ -139,6 +136,20 @@ class ItemService:
         if not linked:
             del subscription.links[trigger]
         return response
+
+    def _remove(self, subscription: Subscription, ids: list[int]) -> list[bool]:
+        """Forget these items; whether each was there."""
+        there, slots = [], []
+        for item_id in ids:
+            item = subscription.remove(item_id)
+            there.append(item is not None)
+            self._all.items -= item is not None
+            if isinstance(item, PointItem):
+                slots.append(item.slot)
+                subscription.queued_places -= subscription.points.queue_size(item.slot)
+        if slots:
+            subscription.points.remove(slots)
+        return there
 
     def _created(
         self, session: Any, subscription: Subscription, asked: Any, timestamps: int, new: list[tuple[int, int]]
@@ -282,8 +293,9 @@ def _timestamps(request: Request) -> int:
     return timestamps
 
 
-def _batches(wanted: list[Any]) -> Iterator[list[Any]]:
-    return (wanted[at : at + _BATCH] for at in range(0, len(wanted), _BATCH))
+def _batches(wanted: Iterator[Any]) -> Iterator[list[Any]]:
+    while batch := list(islice(wanted, _BATCH)):
+        yield batch
 
 
 def _did(possible: bool, act: Callable[[], None]) -> Any:

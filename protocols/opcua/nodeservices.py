@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import UTC, datetime
 
 from gateway.contracts import ServerPort
@@ -68,6 +69,8 @@ class NodeServices:
                 item.offer(event)
 
     async def start(self) -> None:
+        gc.collect()
+        gc.freeze()  # a hundred thousand objects that stay: nobody waits while they are looked at again and again
         await self.subscriptions.start()
 
     async def stop(self) -> None:

@@ -63,7 +63,7 @@ class Subscription:
         self._first = True
         self._quiet = self._unasked = 0
         self._next_sequence = 1
-        self._last_item = 0
+        self.last_item = 0
         self._retained: OrderedDict[int, Message] = OrderedDict()
         self._retained_octets = 0
 
@@ -78,8 +78,8 @@ class Subscription:
         return self._unasked >= self.cycle.lifetime
 
     def next_item_id(self) -> int:
-        self._last_item += 1
-        return self._last_item
+        self.last_item += 1
+        return self.last_item
 
     def asked(self) -> None:
         """A publish request or another service of its own came for it: it lives on."""

@@ -81,7 +81,8 @@ def data_values(
 ) -> bytes:
     """Arrays of one length, records one after the other; with `handles` each is a MonitoredItemNotification.
 
-    `types` are built-in type ids, `timestamps` TimestampsToReturn. A bad status is sent without a value.
+    `types` are built-in type ids, `timestamps` TimestampsToReturn. A bad status is sent without a value, and a source
+    time of 0 not at all.
     """
     record = np.empty(len(values), _RECORD)
     record["handle"] = 0 if handles is None else handles
@@ -92,7 +93,7 @@ def data_values(
     record["server"] = file_times(np.asarray(server_ns, np.int64))
     mask = np.where(is_bad(status), 0, VALUE).astype(np.uint8)
     mask |= np.where(status != 0, STATUS, 0).astype(np.uint8)
-    mask |= _TIMES[timestamps]
+    mask |= np.where(source_ns > 0, _TIMES[timestamps], _TIMES[timestamps] & SERVER_TIME).astype(np.uint8)
     record["mask"] = mask
     return _packed(record, types, mask, 0 if handles is not None else _HANDLE_OCTETS)
 
