@@ -1,9 +1,17 @@
 """Modbus TCP and RTU field driver (MODBUS Application Protocol V1.1b3, MODBUS over Serial Line V1.02)."""
 
-from gateway.contracts import FieldProtocol
+from gateway.contracts import FieldProtocol, Tool
 
 FIELD = FieldProtocol(
     settings="protocols.modbus.settings:SETTINGS",
     driver="protocols.modbus.driver:ModbusDriver",
     simulator="protocols.modbus.simulator:ModbusSimulator",
+    doctor="protocols.modbus.doctor:examine",
+    tools=(
+        Tool(
+            name="probe",
+            main="protocols.modbus.probe:main",
+            text="URL: registers of a Modbus device in every type and byte order",
+        ),
+    ),
 )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 from gateway.__main__ import main
 from gateway.config import load_site
 from protocols.sunspec.simulator import SunSpecSimulator
+from tests.kit.background import played
 from tests.kit.sunspeckit import full_map, line
 
 
@@ -25,17 +24,8 @@ def inverter(*models: int) -> Iterator[SunSpecSimulator]:
     plan = line(full_map(*models))
     simulator = SunSpecSimulator(plan)
     simulator.set(plan.rows, np.ones(len(plan.rows)))
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(simulator.start(), loop).result(10)
+    with played(simulator):
         yield simulator
-        asyncio.run_coroutine_threadsafe(simulator.stop(), loop).result(10)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 def test_a_device_is_told_and_its_map_is_one_that_a_site_takes(
