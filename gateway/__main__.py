@@ -75,6 +75,12 @@ def _act(arguments: argparse.Namespace) -> int:
     return _visit(lambda plan: asyncio.run(act(plan, arguments.point, value, action)), arguments)
 
 
+def _doctor(arguments: argparse.Namespace) -> int:
+    from gateway.cli.doctor import doctor
+
+    return _visit(lambda plan: doctor(plan, arguments.device, arguments.json), arguments)
+
+
 def _docs(arguments: argparse.Namespace) -> int:
     from gateway.cli.docs import write_documents
 
@@ -201,6 +207,10 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     points.add_argument("--watch", action="store_true", help="show again and again until Ctrl-C")
     points.add_argument("--interval", type=float, default=1.0, metavar="S", help="with --watch: seconds (default 1)")
     points.add_argument("--json", action="store_true", help="one JSON object a point")
+    examined = add("doctor", _doctor, "say why a device gives no or wrong values; reads only")
+    _add_site(examined)
+    examined.add_argument("device", help="the device's name")
+    examined.add_argument("--json", action="store_true", help="one JSON object")
     docs = add("docs", _docs, "write each server's documents: interoperability statement, signal lists")
     _add_site(docs)
     docs.add_argument("--out", type=Path, default=Path("documents"), metavar="DIR", help="folder (default: documents)")

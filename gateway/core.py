@@ -8,7 +8,7 @@ import fcntl
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,6 +93,7 @@ class Core:
         self.table = PointTable(plan.catalogue)
         ring = ChangeRing(next_epoch(plan.state_dir), RING_CHANGES)
         self.hub = FeedHub(plan.name, self.table, ring, self, log.bind(part="feed"))
+        self.hub.counters = self.counters
         self.audit = AuditLog(plan.state_dir / "audit", log.bind(part="audit"))
         local_row, remote_when = plan.local_remote or (NO_ROW, 0.0)
         authority = Authority(rights=rights_by_master(plan.rights), local_row=local_row, remote_when=remote_when)
@@ -189,6 +190,12 @@ class Core:
     def set_system_rows(self, rows: Rows, values: Values) -> None:
         """Set system points by row."""
         self.publish(rows, values, np.zeros(len(rows), np.uint32), time.time_ns())
+
+    def counters(self) -> dict[str, Mapping[str, int]]:
+        """What the drivers have counted, by device."""
+        return {
+            device: by for driver in self._drivers if driver is not None for device, by in driver.counters().items()
+        }
 
     def refresh_ages(self) -> None:
         """A calculated point was last seen when the oldest of its inputs was; a system point just now."""

@@ -100,6 +100,7 @@ class FeedClient:
         self._pending: dict[int, tuple[OnOutcome, asyncio.TimerHandle]] = {}
         self._link: _Connection | None = None
         self._ready = False
+        self._counting: asyncio.Future[dict[str, dict[str, int]]] | None = None
         self._stale_handle: asyncio.TimerHandle | None = None
         self._handlers: dict[FrameKind, Callable[[int, bytes], None]] = {
             FrameKind.WELCOME: self._welcome,
@@ -112,6 +113,7 @@ class FeedClient:
             FrameKind.OUTCOME: self._outcome,
             FrameKind.COMMANDED: self._commanded,
             FrameKind.ALARMS: self._alarms,
+            FrameKind.COUNTERS: self._told_counters,
         }
 
     @property
@@ -248,6 +250,23 @@ class FeedClient:
         """Ask for a snapshot, for the ages of values that did not change."""
         if self._link is not None:
             self._link.write(frame(FrameKind.GET_SNAPSHOT))
+
+    async def counters(self, timeout_s: float) -> dict[str, dict[str, int]]:
+        """What the drivers have counted since the core's start, by device. Raises `TimeoutError`."""
+        self._counting = asyncio.get_running_loop().create_future()
+        if self._link is not None:
+            self._link.write(frame(FrameKind.GET_COUNTERS))
+        async with asyncio.timeout(timeout_s):
+            return await self._counting
+
+    def _told_counters(self, seq: int, payload: bytes) -> None:
+        if self._counting is None or self._counting.done():
+            return
+        try:
+            told = {name: {key: int(n) for key, n in by.items()} for name, by in json_payload(payload).items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise FeedError(f"not counters: {error}") from None
+        self._counting.set_result(told)
 
     def next_id(self) -> int:
         """A fresh command id."""

@@ -64,6 +64,10 @@ class FrameKind(IntEnum):
     """core: JSON {row, feedback, remote}: a command was written to the field."""
     GET_SNAPSHOT = 13
     """reader: send a snapshot now."""
+    GET_COUNTERS = 20
+    """reader: send the counters of the drivers."""
+    COUNTERS = 21
+    """core: JSON {device: {counter: number}}."""
     ALARMS = 15
     """core: JSON {reset, records}: alarm events, or with reset all alarms that are not normal; seq = last event's."""
 

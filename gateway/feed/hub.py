@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -80,6 +80,8 @@ class FeedHub:
     confirmed: dict[str, dict[str, int]] = field(default_factory=dict)
     """By server: what each of its masters has confirmed."""
     alarms: AlarmRing = field(default_factory=AlarmRing)
+    counters: Callable[[], Mapping[str, Mapping[str, int]]] = dict
+    """What the drivers have counted, by device."""
     _readers: set[_Link] = field(default_factory=set)
     _waiting: list[Changes] = field(default_factory=list)
     _flush_handle: asyncio.Handle | None = None
@@ -190,6 +192,7 @@ class _Link(asyncio.Protocol):
             FrameKind.CONFIRM: self._confirm,
             FrameKind.PUBLISH: self._publish,
             FrameKind.GET_SNAPSHOT: self._get_snapshot,
+            FrameKind.GET_COUNTERS: self._get_counters,
             FrameKind.HEARTBEAT: lambda seq, payload: None,
         }
 
@@ -338,6 +341,10 @@ class _Link(asyncio.Protocol):
 
     def _publish(self, seq: int, payload: bytes) -> None:
         self._hub.owner.publish_system(self.reader.server, changes_payload(payload, len(self._hub.table)))
+
+    def _get_counters(self, seq: int, payload: bytes) -> None:
+        counters = {device: dict(figures) for device, figures in self._hub.counters().items()}
+        self.reader.transport.write(json_frame(FrameKind.COUNTERS, counters))
 
     def _get_snapshot(self, seq: int, payload: bytes) -> None:
         self._send_snapshot()

@@ -63,6 +63,7 @@ class _Framer(FramerBase):
     def __init__(self, rtu: bool, now_ns: Callable[[], int], stray: OnStray, garbage: Callable[[str], None]) -> None:
         self._rtu, self._now_ns, self._stray, self._garbage = rtu, now_ns, stray, garbage
         self.waiting = False
+        self.unasked = 0
 
     def buildFrame(self, message: ModbusPDU) -> bytes:  # noqa: N802 pymodbus's name
         payload = message.payload if isinstance(message, _Message) else b""
@@ -71,6 +72,8 @@ class _Framer(FramerBase):
         return frame.mbap_frame(message.transaction_id, message.dev_id, payload)
 
     def handleFrame(self, data: bytes, exp_devid: int, exp_tid: int) -> tuple[int, ModbusPDU | None]:  # noqa: N802
+        if not self.waiting:
+            self.unasked = max(self.unasked, len(data))
         try:
             if self._rtu:
                 used, pdu = frame.match_rtu(data, exp_devid if self.waiting else -1, self._stray)
@@ -99,6 +102,11 @@ class LineClient:
     @property
     def connected(self) -> bool:
         return self._client is not None and self._client.connected
+
+    @property
+    def unasked(self) -> int:
+        """Octets at hand at most that came while no answer was awaited."""
+        return self._framer.unasked
 
     async def connect(self, timeout_s: float) -> None:
         """Open the line; raises `LineDown` with the reason in words."""
@@ -170,6 +178,13 @@ class LineClient:
         if rest:
             return frame.Malformed(f"only {len(rest)} bytes that are no whole answer came within {timeout_s:g} s")
         return NoAnswer(f"no answer within {timeout_s:g} s")
+
+    def drain(self) -> bytes:
+        """What came behind the answer and was not used; it is dropped."""
+        if self._client is None:
+            return b""
+        rest, self._client.ctx.recv_buffer = self._client.ctx.recv_buffer, b""
+        return bytes(rest)
 
     def close(self) -> None:
         """Close at once; what was not sent is dropped."""

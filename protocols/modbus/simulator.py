@@ -46,6 +46,8 @@ class Faults:
     """Answers are to another function."""
     short: bool = False
     """Answers lack their last register, with a length that fits."""
+    doubled: bool = False
+    """Each answer is sent twice, as by two devices of one number."""
     exception: int = 0
     """Every request is answered with this exception code."""
     exception_functions: dict[int, int] = field(default_factory=dict)
@@ -164,6 +166,11 @@ class ModbusSimulator:
         for transport in list(self.peers):
             transport.abort()
 
+    def say(self, data: bytes) -> None:
+        """Send bytes to whoever is connected, unasked."""
+        for transport in self.peers:
+            transport.write(data)
+
     def set(self, rows: Rows, values: Values) -> None:
         """What the devices answer from now on, in engineering units; cut off at what the registers can hold."""
         self.values[rows] = values
@@ -222,4 +229,5 @@ class ModbusSimulator:
             answer = bytes((answer[0], answer[1] - 2)) + answer[2:-2]
         if faults.wrong_function:
             answer = bytes((answer[0] ^ 7,)) + answer[1:]
-        return wrap(unit ^ 0x40 if faults.wrong_unit else unit, answer)
+        frame = wrap(unit ^ 0x40 if faults.wrong_unit else unit, answer)
+        return frame + frame if faults.doubled else frame

@@ -1,0 +1,137 @@
+"""`gridgate doctor`: why a device gives no or wrong values, in plain words, with the evidence and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from gateway import registry
+from gateway.cli.session import NotRunningError, connected
+from gateway.contracts.doctor import Doctor, Finding, Live, Patient, Verdict
+from gateway.contracts.places import nearest
+from gateway.points.quality import UNUSABLE, Quality
+from gateway.siteplan import SitePlan
+
+_COUNTERS_S: Final = 2.0
+_SHOWN: Final = 8
+_MARKS: Final = {Verdict.WELL: "ok", Verdict.NOTE: "note", Verdict.FAULT: "FAULT"}
+_ORDER: Final = (Verdict.FAULT, Verdict.NOTE, Verdict.WELL)
+
+
+async def _live(plan: SitePlan, device: str) -> Live | None:
+    """What the running gateway knows; None when none runs."""
+    try:
+        async with connected(plan, "doctor") as client:
+            try:
+                counters = (await client.counters(_COUNTERS_S)).get(device, {})
+            except TimeoutError:
+                counters = {}
+            mirror = client.mirror
+            return Live(
+                online=bool(mirror.value[plan.device_system[device].online]),
+                counters=counters,
+                value=mirror.value.copy(),
+                quality=mirror.quality.copy(),
+            )
+    except NotRunningError:
+        return None
+
+
+def _general(patient: Patient) -> Iterator[Finding]:
+    """What the gateway itself says of the device."""
+    live = patient.live
+    if live is None:
+        yield Finding(
+            verdict=Verdict.NOTE,
+            code="not_running",
+            says="no gateway runs on this site: only what the device says now is known",
+        )
+        return
+    quality = live.quality[patient.rows]
+    bad = patient.rows[(quality & np.uint32(UNUSABLE)) != 0]
+    if not len(bad):
+        says = f"the gateway has a usable value of each of the {len(patient.rows)} points"
+        yield Finding(verdict=Verdict.WELL, code="points", says=says)
+        return
+    shown = [f"{patient.catalogue.names[row]}: {Quality(int(live.quality[row])).words}" for row in bad[:_SHOWN]]
+    if len(bad) > _SHOWN:
+        shown.append(f"... and {len(bad) - _SHOWN} more")
+    yield Finding(
+        verdict=Verdict.NOTE,
+        code="points",
+        says=f"of {len(patient.rows)} points the gateway has no usable value of {len(bad)}",
+        evidence=tuple(shown),
+    )
+
+
+async def examine(plan: SitePlan, device: str) -> tuple[Patient, list[Finding]]:
+    """Findings about a device of the site, the worst first."""
+    driver_plan = next(made for _, made in plan.drivers if device in made.devices)
+    live = await _live(plan, device)
+    patient = Patient(
+        device=device, plan=driver_plan, catalogue=plan.catalogue, rows=plan.device_rows[device], live=live
+    )
+    findings = list(_general(patient))
+    target = registry.field(plan.device_drivers[device]).doctor
+    if target:
+        doctor: Doctor = registry.load(target)
+        findings += await doctor(patient)
+    else:
+        says = f"the driver {plan.device_drivers[device]} has no examination of its own"
+        findings.append(Finding(verdict=Verdict.NOTE, code="no_doctor", says=says))
+    return patient, sorted(findings, key=lambda finding: _ORDER.index(finding.verdict))
+
+
+def _lines(patient: Patient, findings: list[Finding]) -> Iterator[str]:
+    for finding in findings:
+        yield from _wrapped(finding.says, f"{_MARKS[finding.verdict]:<6}")
+        for line in finding.evidence:
+            yield from _wrapped(line, "       - ", " " * 9)
+        if finding.advice:
+            yield from _wrapped(finding.advice, "       > ", " " * 9)
+    if patient.live is not None and patient.live.counters:
+        yield ""
+        yield "counted since the gateway started:"
+        for name, count in patient.live.counters.items():
+            yield f"  {name:<24}{count:>12,}"
+
+
+def _wrapped(text: str, first: str, rest: str = " " * 7) -> list[str]:
+    return textwrap.wrap(text, 110, initial_indent=f"{first} ", subsequent_indent=rest) or [first]
+
+
+def _object(patient: Patient, findings: list[Finding]) -> dict[str, Any]:
+    return {
+        "device": patient.device,
+        "well": not any(finding.verdict is Verdict.FAULT for finding in findings),
+        "running": patient.live is not None,
+        "counters": dict(patient.live.counters) if patient.live is not None else {},
+        "findings": [
+            {
+                "verdict": finding.verdict.value,
+                "code": finding.code,
+                "says": finding.says,
+                "evidence": list(finding.evidence),
+                "advice": finding.advice,
+            }
+            for finding in findings
+        ],
+    }
+
+
+def doctor(plan: SitePlan, device: str, as_json: bool) -> int:
+    """Examine and print; returns the exit code: 1 when something is wrong."""
+    if device not in plan.device_drivers:
+        known = ", ".join(plan.device_drivers) or "none"
+        sys.stderr.write(f"there is no device {device}{nearest(device, plan.device_drivers)}; known are: {known}\n")
+        return 1
+    patient, findings = asyncio.run(examine(plan, device))
+    text = json.dumps(_object(patient, findings)) if as_json else "\n".join(_lines(patient, findings))
+    sys.stdout.write(text + "\n")
+    return int(any(finding.verdict is Verdict.FAULT for finding in findings))
