@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,45 @@ class Patient:
 
 Doctor = Callable[[Patient], Awaitable[list[Finding]]]
 """What `FieldProtocol.doctor` names. Never raises for anything a device does."""
+
+
+def fault(code: str, says: str, evidence: str, advice: str) -> Finding:
+    """A fault with one piece of evidence."""
+    return Finding(verdict=Verdict.FAULT, code=code, says=says, evidence=(evidence,) if evidence else (), advice=advice)
+
+
+def note(code: str, says: str, *evidence: str, advice: str = "") -> Finding:
+    """Something worth knowing."""
+    return Finding(verdict=Verdict.NOTE, code=code, says=says, evidence=evidence, advice=advice)
+
+
+def unreachable(host: str, port: int, error: BaseException | None, text: str) -> Finding:
+    """Why a TCP connection could not be made, from the error that ended it."""
+    if isinstance(error, ConnectionRefusedError):
+        advice = (
+            "the device is there, but nothing listens: is the port right, is the service on, is its connection taken?"
+        )
+        return fault("connection_refused", f"{host} refuses connections at port {port}", text, advice)
+    if isinstance(error, socket.gaierror):
+        return fault("name", f"the name {host} has no address", text, "is it spelt right; is DNS up?")
+    if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+        advice = "is there a route to it: cable, address, netmask, VLAN, firewall?"
+        return fault("no_route", f"{host} cannot be reached", text, advice)
+    advice = "is it switched on, is the address right, does a firewall drop the connection?"
+    return fault("no_connection", f"{host} does not take a connection", text, advice)
+
+
+async def reach_tcp(host: str, port: int, timeout_s: float) -> Finding | None:
+    """Open a TCP connection and close it; what keeps it from being made, or None."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError) as error:
+        return unreachable(host, port, error, str(error) or f"no connection within {timeout_s:g} s")
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return None
 
 
 class _Ear:

@@ -6,4 +6,5 @@ FIELD = FieldProtocol(
     settings="protocols.c37118.settings:SETTINGS",
     driver="protocols.c37118.driver:PmuDriver",
     simulator="protocols.c37118.simulator:PmuSimulator",
+    doctor="protocols.c37118.doctor:examine",
 )

@@ -6,4 +6,5 @@ FIELD = FieldProtocol(
     settings="protocols.can.settings:SETTINGS",
     driver="protocols.can.driver:CanDriver",
     simulator="protocols.can.simulator:CanSimulator",
+    doctor="protocols.can.doctor:examine",
 )

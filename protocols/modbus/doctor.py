@@ -7,7 +7,6 @@ counted must do.
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from typing import Final, cast
 
 import numpy as np
 
-from gateway.contracts.doctor import Finding, Patient, Verdict
+from gateway.contracts.doctor import Finding, Patient, Verdict, fault, note, unreachable
 from protocols.modbus import frame
 from protocols.modbus.client import LineClient, LineDown
 from protocols.modbus.diagnosis import (
@@ -91,7 +90,7 @@ async def examine(patient: Patient) -> list[Finding]:
     plan = cast(LinePlan, patient.plan)
     unit = next(each for each in plan.units if each.device == patient.device)
     if plan.url.serial and patient.live is not None:
-        return [_held(plan.url, "the running gateway has the serial line"), *counted_findings(patient)]
+        return [held(plan.url, "the running gateway has the serial line"), *counted_findings(patient)]
     exam = Exam(plan.url, unit.unit, patience_of(unit))
     findings = await connect(exam, patient)
     if findings:
@@ -107,13 +106,10 @@ def patience_of(unit: UnitPlan) -> float:
     return min(max(_PATIENCE * unit.timeout_s, _LEAST_PATIENCE_S), _MOST_PATIENCE_S)
 
 
-def _held(url: Url, why: str) -> Finding:
-    return Finding(
-        verdict=Verdict.NOTE,
-        code="held",
-        says=f"{why}: {url} was not asked directly",
-        advice="stop the gateway and ask again to have the device itself examined",
-    )
+def held(url: object, why: str) -> Finding:
+    """The device was not asked: the gateway has it."""
+    advice = "stop the gateway and ask again to have the device itself examined"
+    return note("held", f"{why}: {url} was not asked directly", advice=advice)
 
 
 # -- the way to the device ------------------------------------------------------------------------------------------
@@ -122,39 +118,21 @@ def _held(url: Url, why: str) -> Finding:
 async def connect(exam: Exam, patient: Patient) -> list[Finding]:
     """Open the connection; findings only when it could not be."""
     url = exam.url
-    if not url.serial:
-        try:
-            await asyncio.get_running_loop().getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            return [_fault("name", f"the name {url.host} has no address", str(error), "is it spelt right; is DNS up?")]
     try:
         await exam.client.connect(exam.patience_s)
     except LineDown as error:
         if patient.live is not None and patient.live.online:
-            return [_held(url, "the device takes no second connection beside the running gateway's")]
+            return [held(url, "the device takes no second connection beside the running gateway's")]
         return [_unreachable(url, error)]
     return []
-
-
-def _fault(code: str, says: str, evidence: str, advice: str) -> Finding:
-    return Finding(verdict=Verdict.FAULT, code=code, says=says, evidence=(evidence,), advice=advice)
 
 
 def _unreachable(url: Url, error: LineDown) -> Finding:
     cause = error.__cause__
     if url.serial:
         advice = "is the adapter plugged in, the path right, and may this user open it (group dialout)?"
-        return _fault("serial_port", f"the serial port {url.host} cannot be opened", str(error), advice)
-    if isinstance(cause, ConnectionRefusedError):
-        advice = (
-            "the device is there, but nothing listens: is the port right, is Modbus TCP on, is its connection taken?"
-        )
-        return _fault("connection_refused", f"{url.host} refuses connections at port {url.port}", str(error), advice)
-    if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
-        advice = "is there a route to it: cable, address, netmask, VLAN, firewall?"
-        return _fault("no_route", f"{url.host} cannot be reached", str(error), advice)
-    advice = "is it switched on, is the address right, does a firewall drop the connection?"
-    return _fault("no_connection", f"{url.host} does not take a connection", str(error), advice)
+        return fault("serial_port", f"the serial port {url.host} cannot be opened", str(error), advice)
+    return unreachable(url.host, url.port, cause, str(error))
 
 
 # -- the device -----------------------------------------------------------------------------------------------------
@@ -171,7 +149,7 @@ async def _examine(exam: Exam, patient: Patient, plan: LinePlan, unit: UnitPlan)
     lost = await _read_all(exam, unit, passes, contents, codes)
     found = [*line_findings(unit, exam.doubled, exam.others, silence)]
     if lost:
-        found.append(_fault("cut", "the device stopped answering while it was read", lost, "ask again"))
+        found.append(fault("cut", "the device stopped answering while it was read", lost, "ask again"))
     found += refused_findings(unit.bindings, codes)
     found += timing_findings(exam.times_s, unit.timeout_s, _reads_by_period(plan))
     found += value_findings(readings(patient, unit.bindings, contents))
@@ -212,13 +190,13 @@ async def _wrong_unit(exam: Exam, request: Request, why: str) -> Finding:
     if answering:
         units = ", ".join(map(str, answering))
         advice = f"put the unit that is meant into the site file: {units}"
-        return _fault("wrong_unit", f"unit {exam.unit} does not answer, but unit {units} does", why, advice)
+        return fault("wrong_unit", f"unit {exam.unit} does not answer, but unit {units} does", why, advice)
     advice = (
         "is the unit number right, are baud rate, parity and stop bits those of the device, are A and B swapped?"
         if exam.url.framed_rtu
         else "the connection stands, but nothing answers: unit number, or a frozen device; is RTU over TCP meant?"
     )
-    return _fault("silent", f"unit {exam.unit} does not answer, nor does another one that was tried", why, advice)
+    return fault("silent", f"unit {exam.unit} does not answer, nor does another one that was tried", why, advice)
 
 
 async def _answers(exam: Exam, request: Request, unit: int) -> bool:

@@ -6,6 +6,7 @@ FIELD = FieldProtocol(
     settings="protocols.sunspec.settings:SETTINGS",
     driver="protocols.sunspec.driver:SunSpecDriver",
     simulator="protocols.sunspec.simulator:SunSpecSimulator",
+    doctor="protocols.sunspec.doctor:examine",
     tools=(
         Tool(
             name="sunspec",
