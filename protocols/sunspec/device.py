@@ -55,6 +55,8 @@ class SunDevice:
         self._powers: dict[int, int] = {}
         self.end = self._lay_out(self.base + 2)
         self._spots = [self._spot(point) for point in plan.points]
+        for point in plan.points:
+            self._implement(point)
 
     # -- layout -------------------------------------------------------------------------------------------------
 
@@ -118,6 +120,14 @@ class SunDevice:
     def _spot(self, point: SunPoint) -> tuple[int, Place]:
         start, shape = self.models[point.model, point.instance]
         return start, shape.find(point.path)
+
+    def _implement(self, point: SunPoint) -> None:
+        """What commands write along is there, at 0."""
+        start, shape = self.models[point.model, point.instance]
+        for companion in (point.first, point.last):
+            if companion is not None:
+                place = shape.find(companion.path)
+                self._put(start + place.offset, bytes(2 * place.point.size))
 
     # -- registers ----------------------------------------------------------------------------------------------
 

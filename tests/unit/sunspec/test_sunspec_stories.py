@@ -239,7 +239,11 @@ def test_a_device_without_a_reversion_timer_takes_no_command_that_rests_on_one()
             await driver.write(Write(row=0, value=70.0))
         assert not simulator.device().writes
 
-    play(inverter("limit,setpoint,123,,WMaxLimPct,,60,"), story)
+    def without(simulator: SunSpecSimulator) -> None:
+        start, shape = simulator.device().models[123, 1]
+        simulator.device().set_raw(start + shape.model.offset("WMaxLimPct_RvrtTms"), b"\xff\xff")
+
+    play(inverter("limit,setpoint,123,,WMaxLimPct,,60,"), story, without)
 
 
 def test_heartbeat_alarm_reset_and_a_choice_are_commands() -> None:
