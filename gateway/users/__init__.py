@@ -1,7 +1,9 @@
-"""People who may use the gateway: roles, a file of users, and the brake on guessing."""
+"""People who may use the gateway: roles, a file of users, and the brake on guessing.
+
+`gateway.users.store` is imported by name: it loads argon2, which the command line does without.
+"""
 
 from gateway.users.lockout import Lockout
 from gateway.users.roles import Role, highest
-from gateway.users.store import User, UserFileError, UserStore
 
-__all__ = ["Lockout", "Role", "User", "UserFileError", "UserStore", "highest"]
+__all__ = ["Lockout", "Role", "highest"]

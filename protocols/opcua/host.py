@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.contracts import Log
-from gateway.users import UserStore
+from gateway.users.store import UserStore
 from protocols.opcua import wire
 from protocols.opcua.certificates import Certificate
 from protocols.opcua.channel import SecureChannel

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.contracts import Log
-from gateway.users import User, highest
+from gateway.users import highest
+from gateway.users.store import User
 from protocols.opcua.certificates import Certificate
 from protocols.opcua.errors import ServiceFault
 from protocols.opcua.plan import LimitPlan

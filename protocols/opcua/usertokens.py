@@ -9,7 +9,8 @@ import time
 from typing import Any, Final
 
 from gateway.contracts import Log
-from gateway.users import Lockout, User, UserFileError, UserStore
+from gateway.users import Lockout
+from gateway.users.store import User, UserFileError, UserStore
 from protocols.opcua.certificates import Certificate, CertificateError, parse_chain
 from protocols.opcua.channel import Identity
 from protocols.opcua.endpoints import ANONYMOUS, CERTIFICATE, USERNAME

@@ -26,6 +26,9 @@ from protocols.iec104.settings import SETTINGS as IEC104
 from protocols.modbus.settings import SETTINGS as MODBUS
 from protocols.mqtt.fieldsettings import SETTINGS as MQTT_FIELD
 from protocols.mqtt.gridsettings import SETTINGS as MQTT_GRID
+from protocols.opcua.settings import SETTINGS as OPCUA
+from protocols.opcua.settings import LimitSettings as OpcUaLimitSettings
+from protocols.opcua.settings import TrustSettings as OpcUaTrustSettings
 from protocols.sunspec.settings import SETTINGS as SUNSPEC
 
 ROOT = Path(__file__).parents[3]
@@ -54,6 +57,10 @@ DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
     "Server with `protocol: dnp3`": (DNP3.server_model, ServerSettings),
     "Master of `protocol: dnp3`": (DNP3.master_model, MasterSettings),
     "Further columns with `protocol: dnp3`": (DNP3.row_model, MasterRow),
+    "Server with `protocol: opcua`": (OPCUA.server_model, ServerSettings),
+    "Certificates of OPC UA": (OpcUaTrustSettings, None),
+    "Limits of OPC UA": (OpcUaLimitSettings, None),
+    "Columns with `protocol: opcua`": (OPCUA.row_model, MasterRow),
     "Control": (ControlSettings, None),
     "Alarms": (AlarmSettings, None),
     "Columns of the alarm map": (AlarmRow, None),
@@ -126,16 +133,17 @@ def test_the_example_site_is_told_what_this_version_lacks(example: Path) -> None
 
 def test_the_example_site_without_what_is_missing_loads(example: Path) -> None:
     text = example.read_text()
-    for name in ("pmu1", "plant-ua"):
+    for name in ("pmu1",):
         text = re.sub(rf"  - name: {name}\n(?:    .*\n|\n(?=  ))*", "", text)
     text = re.sub(r"calculated:.*?(?=servers:)", "", text, flags=re.DOTALL)
     text = re.sub(r"  interlocks:.*?(?=history:)", "\n", text, flags=re.DOTALL)
     example.write_text(text)
     plan = load_site(example)
     assert [len(plan.device_rows[name]) for name in ("pcs1", "meter", "bms1")] == [14, 3, 7]
-    assert [server.bindings for server in plan.servers] == [{"sldc-main": 8}, {"rldc-main": 7}]
+    assert [server.bindings for server in plan.servers] == [{"sldc-main": 8}, {"rldc-main": 7}, {}]
     assert sorted(plan.catalogue.names[row] for row in plan.rights["sldc", "sldc-main"]) == [
         "bess1/pcs/power_setpoint",
         "bess1/pcs/run",
     ]
+    assert set(plan.rights["plant-ua", "operator"].tolist()) >= set(plan.rights["sldc", "sldc-main"].tolist())
     assert [warning.place.line is not None for warning in plan.warnings] == [True]

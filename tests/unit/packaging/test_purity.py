@@ -31,6 +31,22 @@ SHELLS = {
     "tls",
     "writer",
 }
+OPCUA_SHELLS = {
+    "protocols.opcua.attributeservice",
+    "protocols.opcua.commanding",
+    "protocols.opcua.commandservice",
+    "protocols.opcua.connection",
+    "protocols.opcua.host",
+    "protocols.opcua.itemservice",
+    "protocols.opcua.owncertificate",
+    "protocols.opcua.pace",
+    "protocols.opcua.processor",
+    "protocols.opcua.publishing",
+    "protocols.opcua.sessionservices",
+    "protocols.opcua.subscriptions",
+    "protocols.opcua.subscriptionservice",
+    "protocols.opcua.usertokens",
+}
 
 
 def test_every_protocol_module_is_a_shell_or_pure():
@@ -38,7 +54,7 @@ def test_every_protocol_module_is_a_shell_or_pure():
     (pure,) = (contract["source_modules"] for contract in contracts if contract["name"].startswith("Pure"))
     files = [path.relative_to(REPO) for path in (REPO / "protocols").glob("*/**/*.py")]
     modules = {".".join(path.with_suffix("").parts) for path in files}
-    named_pure = {name for name in modules if name.rpartition(".")[2] not in SHELLS}
+    named_pure = {name for name in modules if name.rpartition(".")[2] not in SHELLS} - OPCUA_SHELLS
     assert named_pure - set(pure) == set(), "add these to the contract on pure modules in pyproject.toml"
     gone = {name for name in set(pure) - modules if not (REPO / f"{name.replace('.', '/')}.py").is_file()}
     assert gone == set(), "these are gone: take them out of the contract in pyproject.toml"

@@ -1,0 +1,177 @@
+"""`gridgate user`: adds, lists and removes people of a site's users file, and sets their passwords.
+
+A password comes from the terminal (asked for twice, not shown) or from standard input, never from the command line,
+where every user of the machine could read it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.users.roles import Role
+
+if TYPE_CHECKING:
+    from gateway.siteplan import SitePlan
+    from gateway.users.store import User
+
+# ruff: noqa: PLC0415 - argon2 and YAML are loaded when the command runs
+
+Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+AddSite = Callable[[argparse.ArgumentParser], None]
+Load = Callable[[argparse.Namespace], "SitePlan"]
+
+
+def add_user_command(add: Add, add_site: AddSite, load: Load) -> None:
+    """Put the command into the command line's parser."""
+    command = add("user", lambda arguments: user(load(arguments), _options(arguments)), "people who may log in")
+    command.add_argument("action", choices=list(_ACTIONS), help="what is to be done")
+    add_site(command)
+    command.add_argument("name", nargs="?", default="", help="the person's user name")
+    command.add_argument(
+        "--role", action="append", choices=[role.value for role in Role], help="add: may be given again; default viewer"
+    )
+    command.add_argument("--certificate", type=Path, metavar="FILE", help="add: of a user who logs in by certificate")
+    command.add_argument("--server", default="", help="whose users file, where the site has several")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserOptions:
+    """What the person asked for."""
+
+    action: str
+    name: str = ""
+    roles: frozenset[str] = frozenset()
+    certificate: Path | None = None
+    server: str = ""
+
+
+def _options(arguments: argparse.Namespace) -> UserOptions:
+    return UserOptions(
+        action=arguments.action,
+        name=arguments.name,
+        roles=frozenset(arguments.role or ()),
+        certificate=arguments.certificate,
+        server=arguments.server,
+    )
+
+
+def user(plan: SitePlan, options: UserOptions) -> int:
+    """Do it; returns the exit code."""
+    from gateway.users.store import UserFileError, read_users
+
+    try:
+        path = _users_file(plan, options.server)
+        users = read_users(path) if path.exists() else {}
+        return _ACTIONS[options.action](path, users, options)
+    except UserFileError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def _users_file(plan: SitePlan, server: str) -> Path:
+    from gateway.users.store import UserFileError
+
+    named = {entry.name: getattr(entry.plan, "users", "") for entry in plan.servers}
+    files = {path for name, path in named.items() if path and server in ("", name)}
+    if len(files) == 1:
+        return Path(files.pop())
+    if not files:
+        raise UserFileError(f"{plan.path}: no server {server} with a key users:".replace("  ", " "))
+    names = ", ".join(name for name, path in named.items() if path)
+    raise UserFileError(f"{plan.path}: say whose users file with --server (one of {names})")
+
+
+def _add(path: Path, users: dict[str, User], options: UserOptions) -> int:
+    from gateway.users.store import NAME, User, UserFileError, hash_password
+
+    if not NAME.fullmatch(options.name):
+        raise UserFileError(
+            "a user name has letters, digits and . _ @ - only, 64 at most, and begins with one of the first"
+        )
+    if options.name in users:
+        raise UserFileError(f"user {options.name} exists already; gridgate user passwd sets another password")
+    prints = (_fingerprint(options.certificate),) if options.certificate else ()
+    password = "" if prints else hash_password(_asked_password())
+    roles = options.roles or frozenset((Role.VIEWER.value,))
+    users[options.name] = User(name=options.name, roles=roles, password=password, certificates=prints)
+    return _write(path, users, f"user {options.name} added: {', '.join(sorted(roles))}")
+
+
+def _passwd(path: Path, users: dict[str, User], options: UserOptions) -> int:
+    from gateway.users.store import hash_password
+
+    known = _known(path, users, options.name)
+    users[options.name] = replace(known, password=hash_password(_asked_password()))
+    return _write(path, users, f"password of {options.name} set")
+
+
+def _list(path: Path, users: dict[str, User], options: UserOptions) -> int:
+    for name in sorted(users):
+        known = _known(path, users, name)
+        roles = [role.value for role in Role if role.value in known.roles]
+        ways = ["password"] if known.password else []
+        ways += ["certificate"] * len(known.certificates)
+        sys.stdout.write(f"{name:<24} {', '.join(roles):<24} {', '.join(ways) or 'cannot log in'}\n")
+    return 0
+
+
+def _remove(path: Path, users: dict[str, User], options: UserOptions) -> int:
+    _known(path, users, options.name)
+    del users[options.name]
+    return _write(path, users, f"user {options.name} removed")
+
+
+_ACTIONS: dict[str, Callable[[Path, dict[str, User], UserOptions], int]] = {
+    "add": _add,
+    "passwd": _passwd,
+    "list": _list,
+    "remove": _remove,
+}
+
+
+def _known(path: Path, users: dict[str, User], name: str) -> User:
+    from gateway.users.store import UserFileError
+
+    if name not in users:
+        raise UserFileError(f"{path}: no user {name}")
+    return users[name]
+
+
+def _write(path: Path, users: dict[str, User], done: str) -> int:
+    from gateway.users.store import write_users
+
+    write_users(path, users)
+    sys.stdout.write(f"{done} ({path})\n")
+    return 0
+
+
+def _asked_password() -> str:
+    from gateway.users.store import UserFileError
+
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("password: ")
+    if getpass.getpass("again: ") != password:
+        raise UserFileError("the two are not the same; nothing was changed")
+    return password
+
+
+def _fingerprint(path: Path) -> str:
+    """SHA-256 over the DER of a certificate file, DER or PEM."""
+    import hashlib
+    import ssl
+
+    from gateway.users.store import UserFileError
+
+    try:
+        data = path.read_bytes()
+        der = ssl.PEM_cert_to_DER_cert(data.decode("ascii").strip()) if b"-----BEGIN" in data else data
+    except (OSError, ValueError) as error:
+        raise UserFileError(f"{path} cannot be read as a certificate: {error}") from None
+    return hashlib.sha256(der).hexdigest()
