@@ -1,4 +1,4 @@
-"""The record of who did what: one JSON line per step of a command, kept in the state directory."""
+"""The record of who did what: one JSON line per step of a command, or per login, kept in the state directory."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ _LINES_HELD: Final = 10_000
 
 
 class AuditLog:
-    """Appends to ``<state_dir>/audit/commands-YYYYMMDD.jsonl`` (UTC days, mode 0600).
+    """Appends to ``<state_dir>/audit/NAME-YYYYMMDD.jsonl`` (UTC days, mode 0600).
 
     The disk is touched by a thread of its own, never by the caller. `record` says whether the line was taken:
-    a command whose record cannot be kept is to be refused.
+    a command whose record cannot be kept is to be refused. `consequence` ends the log line when that is so.
     """
 
-    def __init__(self, directory: Path, log: Log) -> None:
+    def __init__(
+        self, directory: Path, log: Log, name: str = "commands", consequence: str = ": commands are refused"
+    ) -> None:
+        self._name, self._consequence = name, consequence
         self._directory = directory
         self._log = log
         self._lines: queue.Queue[dict[str, object] | None] = queue.Queue(_LINES_HELD)
@@ -64,7 +67,7 @@ class AuditLog:
     def _write(self, lines: list[dict[str, object]]) -> None:
         if not lines:
             return
-        name = time.strftime("commands-%Y%m%d.jsonl", time.gmtime())
+        name = self._name + time.strftime("-%Y%m%d.jsonl", time.gmtime())
         data = "".join(json.dumps(line, separators=(",", ":"), default=str) + "\n" for line in lines)
         try:
             handle = os.open(self._directory / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -75,7 +78,7 @@ class AuditLog:
                 os.close(handle)
         except OSError as error:
             if not self._failing:
-                self._log.error("audit cannot be written: commands are refused", cause=str(error))
+                self._log.error(f"audit cannot be written{self._consequence}", cause=str(error))
             self._failing = True
             return
         if self._failing:

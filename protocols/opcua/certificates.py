@@ -16,6 +16,18 @@ MAX_SIZE: Final = 16_384
 """Octets of one certificate."""
 
 
+_BROKEN: Final = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the parser of certificates raises."""
+
+
 class CertificateError(ValueError):
     """It cannot be read as a certificate with an RSA key. The text is for a person."""
 
@@ -28,7 +40,10 @@ class Certificate:
         try:
             self.x509 = x509.load_der_x509_certificate(der)
             key = self.x509.public_key()
-        except (ValueError, UnsupportedAlgorithm, TypeError) as error:
+            # The parser is lazy: what is broken is to be found now, and not in the middle of a check.
+            _ = (self.x509.extensions, self.x509.subject, self.x509.issuer, self.x509.not_valid_after_utc)
+            _ = self.x509.not_valid_before_utc
+        except _BROKEN as error:
             raise CertificateError(f"no certificate: {_one_line(error)}") from None
         if not isinstance(key, rsa.RSAPublicKey):
             raise CertificateError("its key is no RSA key")

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final, cast
 
 from protocols.opcua import wire
 from protocols.opcua.channel import SecureChannel
-from protocols.opcua.errors import ChannelFault, code_name
+from protocols.opcua.errors import ChannelFault, code_name, place_of
 from protocols.opcua.processor import Processor
 from protocols.opcua.uastack import Codes
 
 if TYPE_CHECKING:
     from protocols.opcua.host import Host
 
+CHUNKS_PER_TURN: Final = 32
 HIGH_WATER: Final = 1 << 20
 """Octets not taken by the peer: from here on nothing more is read from it, and `congested` is told."""
 
@@ -30,6 +31,7 @@ class Connection(asyncio.Protocol):
         self.url = ""
         self.closed = False
         self.congested = False
+        self._has_more = False
         self._reader = wire.ChunkReader(wire.MAX_HELLO)
         self._timer: asyncio.TimerHandle | None = None
         self._waits_for = ""
@@ -54,22 +56,16 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.closed:
             return
-        try:
-            self._reader.feed(data)
-            while not self.closed and (chunk := self._reader.take()) is not None:
-                self._chunk(chunk)
-        except ChannelFault as fault:
-            self.fail(fault)
+        self._reader.feed(data)
+        self._work()
 
     def pause_writing(self) -> None:
         self.congested = True
-        if self._transport is not None:
-            self._transport.pause_reading()
+        self._read_or_not()
 
     def resume_writing(self) -> None:
         self.congested = False
-        if self._transport is not None and not self.closed:
-            self._transport.resume_reading()
+        self._read_or_not()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
@@ -134,6 +130,31 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     # Within
+
+    def _work(self) -> None:
+        """Some chunks of what has come; the rest once everybody else has had a turn."""
+        self._has_more = False
+        try:
+            for _ in range(CHUNKS_PER_TURN):
+                if self.closed or (chunk := self._reader.take()) is None:
+                    break
+                self._chunk(chunk)
+            else:
+                self._has_more = True
+                asyncio.get_running_loop().call_soon(self._work)
+        except ChannelFault as fault:
+            self.fail(fault)
+        except Exception as error:  # noqa: BLE001 - whatever a peer's octets bring about is told, and ends with it
+            self.fail(ChannelFault(Codes.BadInternalError, f"{type(error).__name__}: {error} at {place_of(error)}"))
+        self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        if self._transport is None or self.closed:
+            return
+        if self.congested or self._has_more:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def _chunk(self, chunk: wire.Chunk) -> None:
         if self.channel is None:

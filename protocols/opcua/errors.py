@@ -25,3 +25,11 @@ def code_name(code: int) -> str:
     """``BadSessionIdInvalid`` for 0x80250000; the number in hex if it has no name."""
     name: str = ua.status_codes.get_name_and_doc(code)[0]
     return name
+
+
+def place_of(error: BaseException) -> str:
+    """``file:line`` where it was raised."""
+    tail = error.__traceback__
+    while tail is not None and tail.tb_next is not None:
+        tail = tail.tb_next
+    return f"{tail.tb_frame.f_code.co_filename}:{tail.tb_lineno}" if tail else ""

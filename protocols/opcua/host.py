@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gateway.audit import AuditLog
 from gateway.contracts import Log
 from gateway.users.store import UserStore
 from protocols.opcua import wire
@@ -41,6 +42,8 @@ CLOSE_TIMEOUT_S: Final = 1.0
 TICK_S: Final = 1.0
 EXPIRY_LOOK_S: Final = 86_400.0
 CAUSES_KEPT: Final = 1_000
+REFUSALS_TOLD: Final = 100
+"""Of one address in a minute."""
 
 
 class Host:
@@ -61,9 +64,12 @@ class Host:
         """Until a session is activated."""
         self.budget = plan.limits.array_length * STRUCTURE_COST
         self.malformed = 0
+        self._audit = AuditLog(state_dir / "audit", log.bind(part="audit"), f"opcua-{plan.name}", "")
         self._policies = frozenset(POLICIES[name].uri for name in plan.policies)
         self._connections: set[Connection] = set()
         self._addresses: Counter[str] = Counter()
+        self._refusals: Counter[str] = Counter()
+        self._minute_s = 0.0
         self._told: set[tuple[str, str]] = set()
         self._listener: asyncio.Server | None = None
         self._tick: asyncio.TimerHandle | None = None
@@ -73,6 +79,7 @@ class Host:
     async def start(self) -> None:
         """Listen. Raises `OSError`."""
         loop = asyncio.get_running_loop()
+        self._audit.start()
         self._listener = await loop.create_server(lambda: Connection(self), self.plan.host, self.plan.port, backlog=64)
         self._look_s = time.monotonic() + EXPIRY_LOOK_S
         self._tick = loop.call_later(TICK_S, self._on_tick)
@@ -102,6 +109,7 @@ class Host:
         if self._listener is not None:
             await self._listener.wait_closed()
             self._listener = None
+            await asyncio.to_thread(self._audit.stop)
 
     @property
     def bound_port(self) -> int:
@@ -147,10 +155,22 @@ class Host:
         return dataclasses.replace(early, message=self.plan.limits.message_size, chunks=self.plan.limits.chunks)
 
     def refused(self, connection: Connection, cause: str, code: int, client: str) -> None:
-        """A connection is closed for what came on it: one line each."""
+        """A connection is closed for what came on it: one line each, as long as an address does not flood the log."""
         self.malformed += 1
-        facts = {"client": client} if client else {}
-        self.log.warning("connection closed", peer=connection.peer, status=code_name(code), cause=cause, **facts)
+        self._refusals[connection.address] += 1
+        told = self._refusals[connection.address]
+        if told > REFUSALS_TOLD:
+            if told == REFUSALS_TOLD + 1:
+                self.log.warning(
+                    "further refusals of this address are not logged for a minute", peer=connection.address
+                )
+            return
+        facts: dict[str, object] = {"peer": connection.peer, "status": code_name(code), "cause": cause}
+        if client:
+            facts["client"] = client
+        self.log.warning("connection closed", **facts)
+        if code == Codes.BadSecurityChecksFailed:
+            self.record("connection closed", **facts)
 
     def audit(self, what: str, home: Processor, session: OpcUaSession) -> None:
         """A login, in the log and in the record."""
@@ -166,7 +186,8 @@ class Host:
         self.record(what, **facts)
 
     def record(self, what: str, **facts: object) -> None:
-        """One line of the audit record."""
+        """One line of the audit record: ``STATE_DIR/audit/opcua-SERVER-YYYYMMDD.jsonl``."""
+        self._audit.record(event=what, **facts)
 
     def _check_peer(self, chain: list[Certificate]) -> None:
         try:
@@ -185,8 +206,10 @@ class Host:
     def _on_tick(self) -> None:
         now_s = time.monotonic()
         self.sessions.expire(now_s)
-        if not self._connections:
+        if now_s >= self._minute_s:
+            self._minute_s = now_s + 60.0
             self._told.clear()
+            self._refusals.clear()
         if now_s >= self._look_s:
             self._look_s = now_s + EXPIRY_LOOK_S
             warn_of_expiry(self.plan, self.identity.certificate, self.log)

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from protocols.opcua import codec, wire
-from protocols.opcua.errors import ChannelFault, ServiceFault, code_name
+from protocols.opcua.errors import ChannelFault, ServiceFault, code_name, place_of
 from protocols.opcua.services import Service
 from protocols.opcua.uastack import Codes, Ids
 
@@ -142,12 +142,10 @@ class Processor:
                 session.last_s = time.monotonic()
 
     def _mistake(self, service: Service, error: Exception) -> ServiceFault:
-        tail = error.__traceback__
-        while tail is not None and tail.tb_next is not None:
-            tail = tail.tb_next
-        place = f"{tail.tb_frame.f_code.co_filename}:{tail.tb_lineno}" if tail else ""
         name = service.request.__name__
-        self.host.log.error("service failed", request=name, cause=f"{type(error).__name__}: {error}", place=place)
+        self.host.log.error(
+            "service failed", request=name, cause=f"{type(error).__name__}: {error}", place=place_of(error)
+        )
         return ServiceFault(Codes.BadInternalError)
 
     def _respond(self, message: Message, handle: int, response: Any) -> None:

@@ -114,6 +114,9 @@ class Sessions:
 
     def create(self, home: Processor, request: Any, application_uri: str, now_s: float) -> OpcUaSession:
         """A session that is not activated. Raises `ServiceFault` when there are too many."""
+        for other in self:
+            if other.home is home and not other.activated:
+                self.close(other, True, "another one was made before it was activated")
         self._make_room(home)
         wanted_s = request.RequestedSessionTimeout / 1000.0
         timeout_s = min(max(wanted_s, MIN_TIMEOUT_S), self._limits.max_session_idle_s)
@@ -149,7 +152,9 @@ class Sessions:
         if session.activated:
             self._log.info("session closed", user=session.user or "anonymous", peer=session.peer, cause=cause)
         session.ended(delete_subscriptions)
-        session.home = None
+        home, session.home = session.home, None
+        if home is not None and not any(other.home is home for other in self):
+            home.connection.opened(False)
 
     def connection_lost(self, home: Processor) -> None:
         """Activated sessions wait for a new connection; the others were never anyone's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import os
 import random
 import struct
@@ -15,10 +16,12 @@ import pytest
 from asyncua import Client, ua
 
 from protocols.opcua import codec, wire
+from protocols.opcua.certificates import CertificateError, parse_chain
 from protocols.opcua.channel import Message
 from protocols.opcua.errors import ChannelFault, ServiceFault
 from protocols.opcua.processor import Processor
-from tests.contract.server_suite import until
+from protocols.opcua.trust import NotTrusted, TrustList
+from tests.contract.server_suite import QuietLog, until
 from tests.kit.opcuakit import App, Plant, client
 from tests.peers.rawopcua import RawClient
 from tests.unit.opcua.test_attacks import witnessed
@@ -162,3 +165,17 @@ def test_random_bodies_are_refused_and_nothing_else(tmp_path: Path) -> None:
             codec.read_request(structures[index], mutations(seeds[index], rng), 1_600_000)
         with contextlib.suppress(ServiceFault):
             codec.read_header(mutations(seeds[index], rng))
+
+
+def test_broken_certificates_are_refused_and_nothing_else(tmp_path: Path) -> None:
+    """Before any trust: the sender certificate of an OPN chunk is the first thing that a stranger is read from."""
+    rng = random.Random(509)
+    plant = Plant(tmp_path)
+    authority = plant.app("authority", ca=True)
+    apps = [plant.app("fuzzed"), plant.app("signed", trusted=False, issuer=authority)]
+    seeds = [app.der.read_bytes() for app in apps]
+    trust = TrustList(plant.pki, QuietLog())
+    now = datetime.datetime.now(datetime.UTC)
+    for _ in range(COUNT * 5):
+        with contextlib.suppress(CertificateError, NotTrusted):
+            trust.check(parse_chain(mutations(rng.choice(seeds), rng)), now)

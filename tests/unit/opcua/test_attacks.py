@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -198,6 +199,20 @@ def test_a_flood_of_chunks_ends(tmp_path: Path, size: int) -> None:
     asyncio.run(scenario())
 
 
+def test_a_flood_of_garbage_does_not_flood_the_log(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with witnessed(Plant(tmp_path)) as plant:
+            for _ in range(120):
+                raw = await RawClient.to(plant.server.bound_port)
+                raw.send(b"garbage!")
+                assert await raw.answer() == (b"ERR", Codes.BadTcpMessageTypeInvalid)
+                await raw.close()
+            assert len(plant.said("connection closed")) == 100
+            assert len(plant.said("further refusals of this address are not logged for a minute")) == 1
+
+    asyncio.run(scenario())
+
+
 def test_guessing_passwords_is_locked_out(tmp_path: Path) -> None:
     """Evidence 6: the right password does not help while the address waits; nobody is told why."""
 
@@ -341,5 +356,60 @@ def test_policies_that_are_not_offered(tmp_path: Path) -> None:
                 await old.open_secure_channel()
             old.disconnect_socket()
             assert "is not offered" in causes(plant, "connection closed")
+
+    asyncio.run(scenario())
+
+
+def test_who_logs_in_and_who_is_refused_is_on_record(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        plant = Plant(tmp_path)
+        async with running(plant):
+            app = plant.app()
+            async with await client(plant, app):
+                pass
+            assert await refused(await client(plant, app, password="a guess"))
+            assert await refused(await client(plant, plant.app("stranger", trusted=False)))
+        (file,) = (plant.port.state_dir / "audit").glob("opcua-ua-*.jsonl")
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        assert [line["event"] for line in lines] == ["login", "login refused", "connection closed"]
+        assert lines[0]["user"] == "operator" and lines[1]["client"] == "client" and "stranger" in lines[2]["cause"]
+        assert "guess" not in file.read_text()
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_holds_one_session_that_is_not_activated(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with witnessed(Plant(tmp_path)) as plant:
+            made = await bare_session(plant, plant.app("hoarder"))
+            for _ in range(5):
+                await made.create_session()
+            host = plant.server.host
+            assert host is not None and len(host.sessions) == 2
+            made.disconnect_socket()
+            await until(lambda: len(host.sessions) == 1)
+
+    asyncio.run(scenario())
+
+
+def test_a_channel_without_a_session_ends(tmp_path: Path) -> None:
+    """Also one whose session was closed."""
+
+    async def scenario() -> None:
+        async with witnessed(Plant(tmp_path, limits={"session_timeout_s": 0.3})) as plant:
+            made = await client(plant, plant.app())
+            await made.connect()
+            await made.close_session()
+            await until(lambda: "waited in vain for a session" in causes(plant, "connection closed"))
+            made.disconnect_socket()
+
+    asyncio.run(scenario())
+
+
+def test_many_requests_at_once_are_all_answered(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with witnessed(Plant(tmp_path)) as plant, await client(plant, plant.app()) as made:
+            names = await asyncio.gather(*(made.nodes.server.read_browse_name() for _ in range(300)))
+            assert {name.Name for name in names} == {"Server"}
 
     asyncio.run(scenario())
