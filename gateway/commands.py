@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.audit import AuditLog
+from gateway.claim import Claim, ClaimFailed, Refusal
 from gateway.contracts.command import Action, Command, OnOutcome, Outcome, Reason, Stage
 from gateway.contracts.driver import Write, WriteLost, WriteRefused
 from gateway.contracts.log import Log
+from gateway.fastwrites import FastWrites
 from gateway.points.change import Changes, Rows
 from gateway.points.model import NO_ROW, Kind, PointCatalogue
 from gateway.points.quality import UNUSABLE
@@ -25,7 +27,6 @@ _FEEDBACK_POLL_S: Final = 0.02
 _FEEDBACK_PART: Final = 0.005
 _HOLDS: Final = (Action.SUBSTITUTE, Action.RELEASE, Action.BLOCK, Action.UNBLOCK)
 
-Refusal = tuple[Reason, str]
 WriteField = Callable[[Write], Awaitable[None]]
 Handler = Callable[[Command], Refusal | None]
 """Carries out, within the core and at once, what has passed the broker's checks; or says why not."""
@@ -80,6 +81,10 @@ class CommandBroker:
         self._in_flight: dict[int, _InFlight] = {}
         self._handlers: dict[Action, Handler] = {}
         self._command_points: dict[int, Handler] = {}
+        self._claims: dict[int, Claim] = {}
+        self._in_local: set[int] = set()
+        self.control_writes = FastWrites(write_field)
+        """The control cycle's own way to the field: it decides anew every cycle, so the newest value wins."""
         self._subject_checks: tuple[Callable[[Command], Refusal | None], ...] = (
             self._check_subject,
             self._check_refused,
@@ -98,15 +103,29 @@ class CommandBroker:
             self._check_blocked,
             self._check_busy,
             self._check_audit,
+            self._check_claim,
         )
 
     def handle(self, actions: Iterable[Action], handler: Handler) -> None:
         """Who carries out actions on subjects that are no points (alarms, interlocks)."""
         self._handlers.update(dict.fromkeys(actions, handler))
 
-    def handle_point(self, row: int, handler: Handler) -> None:
-        """Who carries out commands to a control or set-point of the gateway itself, which has no device."""
+    def handle_point(self, row: int, handler: Handler, in_local: bool = False) -> None:
+        """Who carries out commands to a control or set-point of the gateway itself, which has no device.
+
+        `in_local`: it is taken in local too (an emergency stop).
+        """
         self._command_points[row] = handler
+        if in_local:
+            self._in_local.add(row)
+
+    def claim(self, row: int, claim: Claim) -> None:
+        """This device's set-point or run control is driven by local control."""
+        self._claims[row] = claim
+
+    def record_control(self, **facts: object) -> None:
+        """A line of the audit about what control does by itself."""
+        self._audit.record(step="control", **facts)
 
     async def stop(self) -> None:
         """End what is in flight; each asker hears that the result is not known."""
@@ -114,6 +133,7 @@ class CommandBroker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.control_writes.stop()
 
     def submit(self, command: Command, on_outcome: OnOutcome) -> None:
         """Take a command; answers through `on_outcome`, see `gateway.contracts.CommandPort`."""
@@ -204,6 +224,8 @@ class CommandBroker:
         row = self._authority.local_row
         if row == NO_ROW or command.action in _HOLDS or command.action is Action.CANCEL:
             return None
+        if command.row in self._in_local:
+            return None
         if int(self._table.quality[row]) & int(UNUSABLE):
             return Reason.LOCAL, f"{self._catalogue.names[row]} is not known: remote control is not certain"
         if self._table.value[row] != self._authority.remote_when:
@@ -216,13 +238,17 @@ class CommandBroker:
         return None
 
     def _check_busy(self, command: Command) -> Refusal | None:
-        flight = self._in_flight.get(command.row)
+        flight = None if command.row in self._claims else self._in_flight.get(command.row)
         if command.action is Action.EXECUTE and flight is not None and not flight.acknowledged_ns:
             return Reason.BUSY, f"{flight.command.origin} is writing this point"
         return None
 
     def _check_audit(self, command: Command) -> Refusal | None:
         return None if self._audit.healthy else (Reason.BLOCKED, "the audit record cannot be written")
+
+    def _check_claim(self, command: Command) -> Refusal | None:
+        claim = self._claims.get(command.row)
+        return None if claim is None or command.action is Action.CANCEL else claim.refusal(command)
 
     def _refuse(self, command: Command, on_outcome: OnOutcome, reason: Reason, text: str) -> None:
         self._record(command, Stage.REFUSED, reason=reason, text=text)
@@ -304,9 +330,15 @@ class CommandBroker:
         left_s = (command.deadline_ns - time.time_ns()) / 1e9
         feedback = int(self._catalogue.feedback[command.row])
         self._tell_commanded(command.row, feedback, command.origin.server != LOCAL_SERVER)
+        claim, expected = self._claims.get(command.row), command.value
         try:
             async with asyncio.timeout(left_s):
-                await self._write_field(Write(row=command.row, value=command.value, pulse=command.pulse))
+                if claim is not None:
+                    expected = await claim.carry_out(command)
+                else:
+                    await self._write_field(Write(row=command.row, value=command.value, pulse=command.pulse))
+        except ClaimFailed as error:
+            return failed(error.reason, str(error))
         except WriteRefused as error:
             return failed(Reason.DEVICE_REFUSED, str(error))
         except WriteLost as error:
@@ -314,31 +346,31 @@ class CommandBroker:
         except TimeoutError:
             return failed(Reason.TIMEOUT, "the device did not acknowledge before the deadline")
         flight.acknowledged_ns = time.time_ns()
-        if feedback != NO_ROW and not await self._agrees(flight, feedback):
-            return failed(Reason.FEEDBACK, self._disagreement(command, feedback))
+        if feedback != NO_ROW and not await self._agrees(flight, feedback, expected):
+            return failed(Reason.FEEDBACK, self._disagreement(expected, feedback))
         return Outcome(id=command.id, stage=Stage.COMPLETED)
 
-    async def _agrees(self, flight: _InFlight, feedback: int) -> bool:
+    async def _agrees(self, flight: _InFlight, feedback: int, expected: float) -> bool:
         """Whether the feedback point reaches the commanded value, measured after the acknowledgement, in time."""
         command, table = flight.command, self._table
         tolerance = float(self._catalogue.feedback_tolerance[command.row])
         if math.isnan(tolerance):  # neither the point nor its feedback has a range to take a part of
-            tolerance = _FEEDBACK_PART * abs(command.value)
+            tolerance = _FEEDBACK_PART * abs(expected)
         limit_ns = int(float(self._catalogue.feedback_s[command.row]) * 1e9)
         end_ns = min(command.deadline_ns, flight.acknowledged_ns + limit_ns)
         while True:
             value, quality, _ = table.field_value(feedback)
             fresh = int(table.seen_ns[feedback]) > flight.acknowledged_ns
-            if fresh and not quality & UNUSABLE and abs(value - command.value) <= tolerance:
+            if fresh and not quality & UNUSABLE and abs(value - expected) <= tolerance:
                 return True
             if time.time_ns() >= end_ns:
                 return False
             await asyncio.sleep(_FEEDBACK_POLL_S)
 
-    def _disagreement(self, command: Command, feedback: int) -> str:
+    def _disagreement(self, expected: float, feedback: int) -> str:
         value, quality, _ = self._table.field_value(feedback)
         name, unit = self._catalogue.names[feedback], self._catalogue.units[feedback]
-        return f"{name} is {value:g} {unit} ({quality.words}), commanded was {command.value:g}"
+        return f"{name} is {value:g} {unit} ({quality.words}), commanded was {expected:g}"
 
     def _name(self, row: int) -> str:
         return self._catalogue.names[row] if 0 <= row < len(self._catalogue) else f"row {row}"

@@ -22,12 +22,14 @@ from gateway.alarms import AlarmCatalogue, Priority
 from gateway.alarms.section import AUDIT_FAILING, AlarmSection, audit_seed, device_seeds, master_seeds
 from gateway.contracts import ConfigError, FieldSettings, Place, Problem, Report
 from gateway.contracts.settings import DeviceSource
+from gateway.control.section import ControlSection
+from gateway.control.words import control_lines
 from gateway.history.settings import CheckedHistory, check_history
 from gateway.points.calculated import CalculatedPoint, order
 from gateway.points.expression import Expression, ExpressionError
-from gateway.points.model import KIND_BY_WORD, NO_ROW, Kind, PointCatalogue
+from gateway.points.model import KIND_BY_WORD, NO_ROW, Kind
 from gateway.sitemaps import FLOAT_COLUMNS, MapReader, alarm_wish, check_alarm, check_limits
-from gateway.sitemodel import CalculatedSettings, ControlSettings, LocalRemoteSettings, SiteSettings
+from gateway.sitemodel import CalculatedSettings, SiteSettings
 from gateway.siteplan import DeviceSystemRows, MasterSystemRows, ServerEntry, SitePlan
 from gateway.sitepoints import SYSTEM, SitePoints
 from gateway.sitesection import Section
@@ -35,11 +37,6 @@ from gateway.siteservers import CheckedServer, check_servers, compile_servers, p
 from gateway.substitution import substitute
 from gateway.yamlfile import read_yaml
 
-_STATES: Final = {Kind.BINARY: (0.0, 1.0), Kind.DOUBLE: (0.0, 1.0, 2.0, 3.0)}
-_NOT_RUN: Final = {
-    "interlocks": "interlocks are not run by this version: a site that relies on them must not start without them",
-    "droop": "frequency droop is not run by this version: a site that relies on it must not start without it",
-}
 _NOT_SERVED: Final = {
     "hmi": "no HMI is served by this version: this section has no effect",
 }
@@ -116,11 +113,16 @@ class _Loader:
         masters = {(at.settings.name, master.name): master for at in servers for master, _ in at.masters}
         seeds = device_seeds(device_system, points) + master_seeds(master_system, masters, points)
         seeds.append(audit_seed(audit, top.place))
+        control = ControlSection.read(top, self._path.parent, self._maps, report)
+        if control is not None:
+            control.system_points(self._system)
+            seeds += control.seeds()
         alarm_system = alarms.system_points(self._system, seeds)
         history = check_history(top, report)
         history_rows = {} if history is None else self._history_system(history)
         catalogue = points.catalogue()
-        local_remote = self._control(top, catalogue)
+        self._not_served(top)
+        local_remote = None if control is None else control.local_remote(points, catalogue, report)
         compiled = compile_servers(servers, points, catalogue, self._maps, report, local_remote)
         return SitePlan(
             name=site.site,
@@ -131,6 +133,7 @@ class _Loader:
             servers=[entry for entry, _ in compiled],
             calculated=self._expressions(calculated),
             local_remote=local_remote,
+            control=None if control is None else control.compile(points, catalogue, report),
             rights={(entry.name, master): rows for entry, rights in compiled for master, rows in rights.items()},
             device_drivers={source.settings.name: source.settings.driver for source in self._sources()},
             device_rows={
@@ -279,39 +282,10 @@ class _Loader:
             for name, (kind, words) in history.system_points.items()
         }
 
-    def _control(self, top: Section, catalogue: PointCatalogue) -> tuple[int, float] | None:
+    def _not_served(self, top: Section) -> None:
         for key, message in _NOT_SERVED.items():
             if top.value.get(key) is not None:
                 self._report.warning(top.key_place(key), message)
-        section = top.inner("control")
-        if not isinstance(top.value.get("control"), dict):
-            return None
-        for key, message in _NOT_RUN.items():
-            if section.value.get(key):
-                self._report.error(section.key_place(key), message)
-        settings = section.validate(ControlSettings, self._report)
-        chosen = None if settings is None else settings.local_remote
-        return None if chosen is None else self._local_remote(chosen, section.inner("local_remote"), catalogue)
-
-    def _local_remote(
-        self, chosen: LocalRemoteSettings, section: Section, catalogue: PointCatalogue
-    ) -> tuple[int, float] | None:
-        row = self._points.find(chosen.point, section.key_place("point"))
-        if row is None:
-            return None
-        kind = catalogue.kind(row)
-        values = _STATES.get(kind)
-        if values is None:
-            self._report.error(
-                section.key_place("point"), f"{chosen.point} is of kind {kind.word}: a binary or double was expected"
-            )
-        elif chosen.remote_when not in values:
-            known = ", ".join(f"{value:g}" for value in values)
-            self._report.error(
-                section.key_place("remote_when"),
-                f"a {kind.word} is never {chosen.remote_when:g}: expected one of {known}",
-            )
-        return row, chosen.remote_when
 
 
 def render(report: Report) -> str:
@@ -348,6 +322,8 @@ def summary(plan: SitePlan) -> str:
         lines.append(f"calculated: {_count(len(plan.calculated), 'point')}")
     if plan.alarms is not None:
         lines.append(f"alarms: {_alarms(plan.alarms)}")
+    if plan.control is not None:
+        lines += control_lines(plan.control, plan.catalogue)
     for server in plan.servers:
         lines.append(f"server {server.name}: {server.protocol} on {server.listen}")
         lines += [f"  master {name}: {_bindings(plan, server, name)}" for name in server.masters]

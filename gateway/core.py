@@ -23,10 +23,13 @@ from gateway.alarms.store import AlarmStore
 from gateway.alarms.summary import AlarmSystemRows
 from gateway.audit import AuditLog
 from gateway.child import Child
+from gateway.claim import Refusal
 from gateway.commands import Authority, CommandBroker, rights_by_master
-from gateway.contracts.command import Command, OnOutcome, Outcome, Reason, Stage
+from gateway.contracts.command import Action, Command, OnOutcome, Outcome, Reason, Stage
 from gateway.contracts.driver import DeviceState, FieldDriver, Write, WriteLost
 from gateway.contracts.log import Log
+from gateway.control.runner import ControlRunner
+from gateway.control.store import ControlStore
 from gateway.feed.address import socket_path
 from gateway.feed.hub import FeedHub
 from gateway.feed.ring import ChangeRing
@@ -119,6 +122,13 @@ class Core:
         self.broker.handle(ALARM_ACTIONS, self.alarms.act)
         if plan.alarm_system is not None:
             self.broker.handle_point(plan.alarm_system.acknowledge_all, self.alarms.acknowledge_point)
+        self.control: ControlRunner | None = None
+        if plan.control is not None:
+            store = ControlStore(plan.state_dir / "control", log.bind(part="control"))
+            self.control = ControlRunner(
+                plan.control, self.table, self.broker, self._publish_now, store, log.bind(part="control")
+            )
+            self.broker.handle([Action.ACKNOWLEDGE], self._acknowledge)
         self._calculated = CalculatedPoints(plan.calculated) if plan.calculated else None
         self._chatter = ChatterFilter.of(plan.catalogue)
         self._drivers: list[FieldDriver | None] = [None] * len(plan.drivers)
@@ -139,9 +149,13 @@ class Core:
         self._tasks.append(asyncio.create_task(self.alarms.run()))
         for index, (driver_name, _) in enumerate(self.plan.drivers):
             self._tasks.append(asyncio.create_task(self._keep_driver(index, driver_name)))
+        if self.control is not None:
+            self.control.start()
 
     async def stop(self) -> None:
         """Stop the drivers, answer what is in flight, send the last changes, close."""
+        if self.control is not None:
+            self.control.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -161,6 +175,8 @@ class Core:
         """Hand changes of the table on."""
         if not len(batch):
             return
+        if self.control is not None:
+            self.control.after(batch)
         self.hub.append(batch)
         self.alarms.after(batch)
         if self._calculated is not None:
@@ -170,6 +186,8 @@ class Core:
                 made = table.publish(*new, time.monotonic_ns())
                 self.hub.append(made)
                 self.alarms.after(made)
+                if self.control is not None:
+                    self.control.after(made)
 
     def device_state(self, device: str, state: DeviceState, text: str) -> None:
         """Log a device's change of state and show it as its system point."""
@@ -196,6 +214,16 @@ class Core:
         return {
             device: by for driver in self._drivers if driver is not None for device, by in driver.counters().items()
         }
+
+    def _publish_now(self, rows: Rows, values: Values, qualities: Qualities) -> None:
+        self.publish(rows, values, qualities, time.time_ns())
+
+    def _acknowledge(self, command: Command) -> Refusal | None:
+        """An interlock's alarm that is acknowledged is an acknowledged trip."""
+        refusal = self.alarms.act(command)
+        if refusal is None and self.control is not None:
+            self.control.operations.acknowledge_alarm(command.subject)
+        return refusal
 
     def refresh_ages(self) -> None:
         """A calculated point was last seen when the oldest of its inputs was; a system point just now."""

@@ -37,21 +37,6 @@ class CalculatedSettings(Strict):
     max_age_s: Annotated[float | None, Field(gt=0)] = None
 
 
-class LocalRemoteSettings(Strict):
-    """The point that says whether remote control is allowed, and the value that allows it."""
-
-    point: PointName
-    remote_when: float
-
-
-class ControlSettings(Strict):
-    """`control:`. Interlocks and droop are part of the format, but not run by this version."""
-
-    local_remote: LocalRemoteSettings | None = None
-    interlocks: Any = None
-    droop: Any = None
-
-
 class LogSettings(Strict):
     """`log:`."""
 

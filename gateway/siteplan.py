@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gateway.alarms.catalogue import AlarmCatalogue
 from gateway.alarms.summary import AlarmSystemRows
 from gateway.contracts import Problem
+from gateway.control.plan import ControlPlan
 from gateway.history.plan import HistoryPlan
 from gateway.points.calculated import CalculatedPoint
 from gateway.points.model import PointCatalogue
@@ -76,6 +77,8 @@ class SitePlan:
     master_system: dict[tuple[str, str], MasterSystemRows] = field(default_factory=dict)
     alarms: AlarmCatalogue | None = None
     alarm_system: AlarmSystemRows | None = None
+    control: ControlPlan | None = None
+    """What the control cycle runs; None: the site has none."""
     log_level: str = "info"
     history: HistoryPlan | None = None
     warnings: list[Problem] = field(default_factory=list)

@@ -29,6 +29,14 @@ class Action(StrEnum):
     UNSHELVE = "unshelve"
     OUT_OF_SERVICE = "out of service"
     IN_SERVICE = "in service"
+    RESET = "reset"
+    """Of an interlock, as all below: end its latched trip; an empty subject: every one that can be reset."""
+    ACKNOWLEDGE_TRIP = "acknowledge trip"
+    BYPASS = "bypass"
+    """Out of action for `value` seconds, for the reason in `text`."""
+    UNBYPASS = "end bypass"
+    STOP_ALL = "stop all"
+    """Stop every unit at once, latched; `text` says why."""
 
     @property
     def of_subject(self) -> bool:
@@ -40,6 +48,7 @@ _OF_SUBJECT: Final = frozenset(
     {
         *(Action.ACKNOWLEDGE, Action.CONFIRM, Action.COMMENT, Action.SHELVE, Action.UNSHELVE),
         *(Action.OUT_OF_SERVICE, Action.IN_SERVICE),
+        *(Action.RESET, Action.ACKNOWLEDGE_TRIP, Action.BYPASS, Action.UNBYPASS, Action.STOP_ALL),
     }
 )
 

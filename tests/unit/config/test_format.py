@@ -13,10 +13,11 @@ from gateway.alarms.settings import AlarmRow, AlarmSettings
 from gateway.config import load_site
 from gateway.contracts import ConfigError
 from gateway.contracts.settings import DeviceRow, DeviceSettings, MasterRow, MasterSettings, ServerSettings
+from gateway.control.settings import ControlSettings, InterlockRow, UnitSettings
 from gateway.history.settings import HistoryRow, HistorySettings, InfluxSettings, StoreSettings
 from gateway.plainwords import known_keys
 from gateway.points.expression import FUNCTIONS
-from gateway.sitemodel import CalculatedSettings, ControlSettings, LogSettings, SiteSettings
+from gateway.sitemodel import CalculatedSettings, LogSettings, SiteSettings
 from protocols.c37118.settings import SETTINGS as C37118
 from protocols.can.settings import SETTINGS as CAN
 from protocols.can.settings import TransmitSettings
@@ -62,6 +63,8 @@ DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
     "Limits of OPC UA": (OpcUaLimitSettings, None),
     "Columns with `protocol: opcua`": (OPCUA.row_model, MasterRow),
     "Control": (ControlSettings, None),
+    "Unit": (UnitSettings, None),
+    "Interlocks": (InterlockRow, None),
     "Alarms": (AlarmSettings, None),
     "Columns of the alarm map": (AlarmRow, None),
     "History": (HistorySettings, None),

@@ -70,7 +70,7 @@ SPOILT = {
     ),
     "interlocks": (
         ("site.yaml", "control:\n", "control:\n  interlocks: interlocks.csv\n"),
-        "site.yaml, line 30: interlocks are not run by this version: a site that relies on them must not start",
+        "site.yaml, line 30: cannot read interlocks.csv",
     ),
     "droop": (
         ("site.yaml", "control:\n", "control:\n  droop: [{unit: bess1}]\n"),

@@ -1,0 +1,140 @@
+"""One decision per unit and cycle: who wins, within which limits, how fast. Pure.
+
+::
+
+    targets ──► highest class wins ──► ramp ──► base ─┐
+    additions (droop) ──► sum ──► ramp ─────────────── + ──► limits ──► target
+    limits ──► intersected ────────────────────────────────────▲
+    stop ──► zero, at once, past everything
+
+Limits hold at once and without a ramp: a derating that takes its time protects nothing. What a limit has cut comes
+back along the ramp.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.control.controller import PriorityClass, Request
+from gateway.control.ramp import RampLimit
+
+IN_LOCAL: Final = frozenset({PriorityClass.SAFETY, PriorityClass.INTERLOCK, PriorityClass.HOLD})
+"""Classes that act while the site is switched to local: protection goes on, all else leaves the unit alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitLimits:
+    """What no request can leave: ratings in kW, and the ramp of whoever names none."""
+
+    low_kw: float
+    high_kw: float
+    ramp_kw_per_s: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """Where the unit's set-point stands after a cycle. None: nothing is known of the device yet, nothing is written."""
+
+    base_kw: float | None = None
+    add_kw: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a unit's requests."""
+
+    state: UnitState
+    target_kw: float | None
+    wanted_kw: float | None
+    """Where the winner wants to go, without ramp and limits."""
+    priority: PriorityClass
+    source: str
+    low_kw: float
+    high_kw: float
+    limited_by: str
+    """Whose limit cuts the target; empty when none does."""
+    stop: bool
+    blocked_by: str
+    """Who blocks the unit; empty when nobody does."""
+
+
+def arbitrate(
+    limits: UnitLimits,
+    state: UnitState,
+    requests: Sequence[Request],
+    held_kw: float | None,
+    local: bool,
+    dt_s: float,
+) -> Decision:
+    """Decide. `held_kw` is what the device itself has as set-point (or delivers), None when not known."""
+    if local:
+        requests = [request for request in requests if _protects(request)]
+    low, high, low_by, high_by = _intersect(limits, requests)
+    blocked_by = next((request.source for request in requests if request.block or request.stop), "")
+    stopping = [request for request in requests if request.stop]
+    if stopping:
+        zero = UnitState(0.0, 0.0)
+        first = stopping[0]
+        return Decision(zero, 0.0, 0.0, first.priority, first.source, low, high, first.source, True, first.source)
+    winner = _winner(requests)
+    priority, source = (PriorityClass.HOLD, "held") if winner is None else (winner.priority, winner.source)
+    wish = winner.target_kw if winner is not None else state.base_kw if held_kw is None else held_kw
+    begin = state.base_kw if winner is not None and state.base_kw is not None else held_kw
+    begin = wish if begin is None else begin
+    if wish is None or begin is None:
+        return Decision(UnitState(), None, None, priority, source, low, high, "", False, blocked_by)
+    base = _clamp(_ramp(limits, winner).step(begin, _clamp(wish, low, high), dt_s), low, high)
+    add_wish, add_ramp, add_by = _additions(limits, requests, priority)
+    add = add_ramp.step(state.add_kw, add_wish, dt_s)
+    target, wanted = _clamp(base + add, low, high), wish + add_wish
+    if add_by and (add_wish or add):
+        priority, source = PriorityClass.RESPONSE, add_by
+    limited_by = low_by if wanted < low else high_by if wanted > high else ""
+    after = UnitState(base, target - base)
+    return Decision(after, target, wanted, priority, source, low, high, limited_by, False, blocked_by)
+
+
+def _protects(request: Request) -> bool:
+    """What goes on in local: protection, and every limit and block."""
+    return request.priority in IN_LOCAL or (request.target_kw is None and request.add_kw is None)
+
+
+def _winner(requests: Sequence[Request]) -> Request | None:
+    asking = [request for request in requests if request.target_kw is not None]
+    return min(asking, key=lambda request: request.priority, default=None)
+
+
+def _additions(limits: UnitLimits, requests: Sequence[Request], base: PriorityClass) -> tuple[float, RampLimit, str]:
+    adding = [request for request in requests if request.add_kw is not None]
+    if not adding or base < PriorityClass.RESPONSE:
+        return 0.0, RampLimit(limits.ramp_kw_per_s), ""
+    rates = [limits.ramp_kw_per_s if request.ramp_kw_per_s is None else request.ramp_kw_per_s for request in adding]
+    whole = sum(request.add_kw for request in adding if request.add_kw is not None)
+    return whole, RampLimit(max(rates)), adding[0].source
+
+
+def _ramp(limits: UnitLimits, winner: Request | None) -> RampLimit:
+    if winner is None or winner.ramp_kw_per_s is None:
+        return RampLimit(limits.ramp_kw_per_s)
+    return RampLimit(winner.ramp_kw_per_s)
+
+
+def _intersect(limits: UnitLimits, requests: Sequence[Request]) -> tuple[float, float, str, str]:
+    """All limits together. Those that contradict each other, and a block, leave nothing but 0."""
+    low, high, low_by, high_by = limits.low_kw, limits.high_kw, "rating", "rating"
+    for request in requests:
+        lowest, highest = (0.0, 0.0) if request.block else (request.low_kw, request.high_kw)
+        if lowest > low:
+            low, low_by = lowest, request.source
+        if highest < high:
+            high, high_by = highest, request.source
+    if low > high:
+        return 0.0, 0.0, low_by, high_by
+    return low, high, low_by, high_by
+
+
+def _clamp(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)

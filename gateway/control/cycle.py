@@ -1,0 +1,210 @@
+"""One control cycle: interlocks first, then controllers, then one arbitration per unit, then what is written. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.control.arbitration import Decision, UnitState, arbitrate
+from gateway.control.controller import Controller, PriorityClass, Request, UnitView
+from gateway.control.image import Image
+from gateway.control.interlock.engine import InterlockEngine, InterlockEvent
+from gateway.control.output import ControlWrite, UnitOutput
+from gateway.control.plan import ControlPlan
+from gateway.control.soclimits import SocLimits
+from gateway.control.standing import StandingSetpoints
+from gateway.control.unit import SafeState
+from gateway.points.model import NO_ROW
+
+_POINTS_NS: Final = 100_000_000
+"""Analog points of the units follow within this time; states at once."""
+_MAX_STEP_S: Final = 0.5
+"""A cycle that comes late ramps for so long at most: a stall is no reason for a jump."""
+
+
+@dataclass(slots=True)
+class CycleResult:
+    """What a cycle wants done. `points` are (table row, value), `invalid` rows without a value now."""
+
+    writes: list[ControlWrite] = field(default_factory=list)
+    points: list[tuple[int, float]] = field(default_factory=list)
+    invalid: list[int] = field(default_factory=list)
+    events: list[InterlockEvent] = field(default_factory=list)
+    moved: list[int] = field(default_factory=list)
+    """Units whose source, limitation or trip has changed: worth a line in the log and the audit."""
+
+
+class ControlCycle:
+    """Everything that the cycle knows from one step to the next."""
+
+    def __init__(self, plan: ControlPlan, engine: InterlockEngine, controllers: Sequence[Controller] = ()) -> None:
+        self.plan, self.engine, self.controllers = plan, engine, controllers
+        units = plan.units
+        self.standing = [StandingSetpoints(i, unit) for i, unit in enumerate(units)]
+        self.outputs = [UnitOutput(i, unit) for i, unit in enumerate(units)]
+        self.decisions: list[Decision | None] = [None] * len(units)
+        self.local = False
+        self._states = [UnitState() for _ in units]
+        self._soc = [SocLimits(i, unit) for i, unit in enumerate(units)]
+        self._modes: list[tuple[object, ...]] = [()] * len(units)
+        self._last_ns: int | None = None
+        self._grace_end_ns: int | None = None
+        self._points_ns = 0
+        self._shown: dict[int, float] = {}
+        self._written: dict[int, float] = {}
+
+    @property
+    def inputs(self) -> Iterable[int]:
+        """Table rows of the image."""
+        yield from self.engine.inputs
+        yield self.plan.local_row
+        for unit in self.plan.units:
+            yield from unit.inputs
+        for controller in self.controllers:
+            yield from controller.inputs
+
+    def step(self, image: Image) -> CycleResult:
+        """One cycle."""
+        dt_s = 0.0 if self._last_ns is None else min((image.now_ns - self._last_ns) / 1e9, _MAX_STEP_S)
+        self._last_ns = image.now_ns
+        result = CycleResult(events=self.engine.step(image))
+        row = self.plan.local_row
+        self.local = row != NO_ROW and image.get(row) != self.plan.remote_when
+        by_unit: list[list[Request]] = [[] for _ in self.plan.units]
+        for request in self._requests(image, result):
+            by_unit[request.unit].append(request)
+        for i, requests in enumerate(by_unit):
+            self._unit(i, requests, image, dt_s, result)
+        self._interlock_writes(result)
+        self._publish(image.now_ns, result)
+        return result
+
+    def _requests(self, image: Image, result: CycleResult) -> Iterable[Request]:
+        yield from self.engine.requests()
+        for soc in self._soc:
+            yield from soc.requests(image)
+        for standing in self.standing:
+            yield from standing.requests(image.now_ns)
+        if self.controllers:
+            views = [self.view(i) for i in range(len(self.plan.units))]
+            for controller in self.controllers:
+                said = controller.step(image, views)
+                result.points.extend(said.points)
+                result.invalid.extend(said.invalid)
+                yield from said.requests
+
+    def view(self, i: int) -> UnitView:
+        """The unit as the cycle before left it."""
+        decision, unit = self.decisions[i], self.plan.units[i]
+        if decision is None:
+            return UnitView(None, None, PriorityClass.HOLD, unit.low_kw, unit.high_kw, self.local, False, False)
+        return UnitView(
+            target_kw=decision.target_kw,
+            base_kw=decision.state.base_kw,
+            source=decision.priority,
+            low_kw=decision.low_kw,
+            high_kw=decision.high_kw,
+            local=self.local,
+            tripped=decision.stop,
+            blocked=bool(decision.blocked_by),
+        )
+
+    def _unit(self, i: int, requests: list[Request], image: Image, dt_s: float, result: CycleResult) -> None:
+        unit = self.plan.units[i]
+        held = image.get(unit.setpoint)
+        if held is None:
+            held = image.get(unit.power)
+        decision = arbitrate(unit.limits, self._states[i], requests, held, self.local, dt_s)
+        self._states[i], self.decisions[i] = decision.state, decision
+        if decision.stop:
+            self.standing[i].forget()
+        quiet = bool(self.engine.waiting(i)) or self._unknown(i, image)
+        result.writes.extend(self.outputs[i].writes(decision, image, quiet))
+        mode = (decision.priority, decision.source, decision.limited_by, decision.stop, decision.blocked_by)
+        if mode != self._modes[i]:
+            self._modes[i] = mode
+            result.moved.append(i)
+
+    def ready(self, i: int, image: Image) -> str:
+        """Why this unit takes no set-point yet after a start; empty when it does."""
+        waiting = self.engine.waiting(i)
+        if waiting:
+            return f"the inputs of interlock {waiting} are not known yet"
+        return "the unit has not been heard of yet" if self._unknown(i, image) else ""
+
+    def _unknown(self, i: int, image: Image) -> bool:
+        """Shortly after a start: what the unit does, or its state of charge, has not been reported yet."""
+        if self._grace_end_ns is None:
+            self._grace_end_ns = image.now_ns + int(self.plan.start_grace_s * 1e9)
+        if image.now_ns >= self._grace_end_ns:
+            return False
+        unit = self.plan.units[i]
+        shown = [row for row in (unit.setpoint, unit.power) if row != NO_ROW]
+        return image.unreported(unit.soc) or all(image.unreported(row) for row in shown)
+
+    def _interlock_writes(self, result: CycleResult) -> None:
+        """Writes of interlocks: once when they come into force; `rewrite` forgets one that failed."""
+        wanted = dict(self.engine.writes())
+        for row, value in wanted.items():
+            if self._written.get(row) != value:
+                result.writes.append(ControlWrite(row, value, -1))
+        self._written = wanted
+
+    def failed(self, write: ControlWrite, now_ns: int) -> None:
+        """The device did not take this value."""
+        if write.unit >= 0:
+            self.outputs[write.unit].failed(write.row, now_ns)
+        else:
+            self._written.pop(write.row, None)
+
+    # -- what is shown -----------------------------------------------------------------------------------------------
+
+    def _publish(self, now_ns: int, result: CycleResult) -> None:
+        points = list(self._interlock_points()) + list(self._unit_states())
+        if result.moved or now_ns - self._points_ns >= _POINTS_NS:
+            self._points_ns = now_ns
+            points += self._unit_analogs()
+        for row, value in points:
+            if self._shown.get(row) != value:
+                self._shown[row] = value
+                result.points.append((row, value))
+
+    def _interlock_points(self) -> Iterable[tuple[int, float]]:
+        first = set(self.engine.first_out)
+        for i, (row, state) in enumerate(zip(self.engine.rows, self.engine.states, strict=True)):
+            rows = row.rows
+            yield rows.active, float(state.active)
+            yield rows.latched, float(state.latched)
+            yield rows.tripped, float(state.in_force and not row.permissive)
+            yield rows.bypassed, float(state.bypass is not None)
+            yield rows.first_out, float(i in first)
+
+    def _unit_states(self) -> Iterable[tuple[int, float]]:
+        for rows, decision in zip(self.plan.unit_rows, self.decisions, strict=True):
+            if decision is not None:
+                yield rows.source, float(decision.priority)
+                yield rows.limited, float(bool(decision.limited_by))
+                yield rows.blocked, float(bool(decision.blocked_by))
+                yield rows.tripped, float(decision.stop)
+
+    def _unit_analogs(self) -> Iterable[tuple[int, float]]:
+        for rows, decision in zip(self.plan.unit_rows, self.decisions, strict=True):
+            if decision is None:
+                continue
+            yield rows.limit_low_kw, decision.low_kw
+            yield rows.limit_high_kw, decision.high_kw
+            if decision.target_kw is not None and decision.wanted_kw is not None:
+                yield rows.target_kw, decision.target_kw
+                yield rows.requested_kw, decision.wanted_kw
+
+
+def safe_requests(plan: ControlPlan) -> list[ControlWrite]:
+    """What drives every unit to its safe state when the cycle itself has failed."""
+    out: list[ControlWrite] = []
+    for i, unit in enumerate(plan.units):
+        if unit.safe_state is not SafeState.HOLD:
+            out.append(ControlWrite(unit.setpoint, 0.0, i))
+        if unit.safe_state is SafeState.STOP and unit.run != NO_ROW:
+            out.append(ControlWrite(unit.run, 0.0, i))
+    return out

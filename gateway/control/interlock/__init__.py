@@ -1,0 +1,1 @@
+"""Interlocks: the cause-and-effect matrix of a site."""

@@ -1,0 +1,263 @@
+"""The interlocks of a site, cycle by cycle: causes, delays, latches, first-out, bypass, reset. Pure.
+
+::
+
+    conditions ─► vote ─► on-delay ─► active ─┬─► in force ─► effects
+                                      latch ──┘     ▲
+                                                    └ not bypassed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.control.controller import PriorityClass, Request
+from gateway.control.image import Image
+from gateway.control.interlock.effect import Effect, EffectKind
+from gateway.control.interlock.plan import BUILT_IN, Interlock, OnBad, Reset
+from gateway.control.interlock.state import Bypass, InterlockState
+
+_BAD: Final = {OnBad.TRIP: True, OnBad.QUALITY_OK: False}
+NO_UNIT: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class InterlockEvent:
+    """Something a person wants to know: `what` is a word for the log (`tripped`, `cleared`, `reset`, ...)."""
+
+    name: str
+    what: str
+    text: str = ""
+
+
+class Refused(Exception):
+    """A reset or bypass that is not allowed now. The text says why."""
+
+
+class InterlockEngine:
+    """State between cycles. `rated_kw` by unit; `grace_ns` is how long unreported inputs do not count as bad."""
+
+    def __init__(self, rows: Sequence[Interlock], rated_kw: Sequence[float], start_ns: int, grace_ns: int) -> None:
+        self.rows = rows
+        self.states = [InterlockState() for _ in rows]
+        self.index = {row.name: i for i, row in enumerate(rows)}
+        self.first_out: list[int | None] = [None] * len(rated_kw)
+        self._rated_kw = rated_kw
+        self._grace_end_ns = start_ns + grace_ns
+        self._units = [row.units for row in rows]
+        self._in_force: list[bool] = [False] * len(rows)
+        self._causes: dict[int, str] = {}
+        self.changed = False
+        """Whether something that must survive has changed; whoever writes it down sets it back."""
+
+    @property
+    def inputs(self) -> Iterable[int]:
+        """Table rows that the conditions read."""
+        return (row for interlock in self.rows for condition in interlock.conditions for row in condition.rows)
+
+    # -- one cycle ---------------------------------------------------------------------------------------------------
+
+    def step(self, image: Image) -> list[InterlockEvent]:
+        """Look at every cause; returns what has changed."""
+        events: list[InterlockEvent] = []
+        for i, (row, state) in enumerate(zip(self.rows, self.states, strict=True)):
+            self._end_bypass(row, state, image.wall_ns, events)
+            if row.conditions:
+                self._cause(row, state, image)
+            elif i in self._causes:
+                self._latch(row, state, image.wall_ns, self._causes.pop(i))
+            if row.latch and state.active and not state.latched and state.bypass is None:
+                self._latch(row, state, image.wall_ns, "")
+            self._follow(i, row, state, events)
+        self._mark_first_out()
+        return events
+
+    def _cause(self, row: Interlock, state: InterlockState, image: Image) -> None:
+        answer = row.vote.count([condition.look(image) for condition in row.conditions])
+        state.waiting = False
+        if answer is None and image.now_ns < self._grace_end_ns:
+            state.waiting = any(condition.unreported(image) for condition in row.conditions)
+        if answer is None:
+            answer = False if state.waiting else _BAD.get(row.on_bad, state.raw)
+        state.raw = answer
+        if not answer:
+            state.since_ns, state.active = None, False
+            return
+        if state.since_ns is None:
+            state.since_ns = image.now_ns
+        state.active = image.now_ns - state.since_ns >= row.delay_ns
+
+    def _latch(self, row: Interlock, state: InterlockState, wall_ns: int, cause: str) -> None:
+        state.latched, state.acknowledged, state.latched_ns, state.cause = True, False, wall_ns, cause
+        self.changed = True
+
+    def _end_bypass(self, row: Interlock, state: InterlockState, wall_ns: int, events: list[InterlockEvent]) -> None:
+        if state.bypass is not None and wall_ns >= state.bypass.until_ns:
+            events.append(InterlockEvent(row.name, "bypass ended", f"of {state.bypass.owner}: its time is over"))
+            state.bypass = None
+            self.changed = True
+
+    def _follow(self, i: int, row: Interlock, state: InterlockState, events: list[InterlockEvent]) -> None:
+        now = state.in_force and not row.permissive
+        if now != self._in_force[i]:
+            self._in_force[i] = now
+            text = "; ".join(filter(None, (row.message, state.cause)))
+            events.append(InterlockEvent(row.name, "tripped" if now else "cleared", text))
+
+    def _mark_first_out(self) -> None:
+        for unit, first in enumerate(self.first_out):
+            tripped = [i for i, units in enumerate(self._units) if self._in_force[i] and unit in units]
+            if not tripped:
+                self.first_out[unit] = None
+            elif first is None:
+                self.first_out[unit] = tripped[0]
+
+    # -- what follows ------------------------------------------------------------------------------------------------
+
+    def requests(self) -> list[Request]:
+        """What the interlocks in force ask of the units."""
+        return [
+            self._request(row, effect)
+            for row, active in zip(self.rows, self._in_force, strict=True)
+            if active
+            for effect in row.effects
+            if effect.unit >= 0
+        ]
+
+    def _request(self, row: Interlock, effect: Effect) -> Request:
+        unit, safety = effect.unit, PriorityClass.SAFETY
+        match effect.kind:
+            case EffectKind.STOP:
+                return Request(unit=unit, priority=safety, source=row.name, stop=True)
+            case EffectKind.BLOCK:
+                return Request(unit=unit, priority=safety, source=row.name, block=True)
+            case EffectKind.LIMIT:
+                most = effect.value / 100 * self._rated_kw[unit]
+                asks = PriorityClass.INTERLOCK
+                return Request(unit=unit, priority=asks, source=row.name, low_kw=-most, high_kw=most)
+            case _:
+                asks = PriorityClass.INTERLOCK
+                return Request(unit=unit, priority=asks, source=row.name, target_kw=effect.value)
+
+    def writes(self) -> list[tuple[int, float]]:
+        """(row, value) that interlocks in force want to see written; the first in the matrix wins a row."""
+        out: dict[int, float] = {}
+        for row, active in zip(self.rows, self._in_force, strict=True):
+            if active:
+                for effect in row.effects:
+                    if effect.kind is EffectKind.WRITE:
+                        out.setdefault(effect.row, effect.value)
+        return list(out.items())
+
+    def waiting(self, unit: int) -> str:
+        """An interlock of this unit whose inputs are not known yet; empty when there is none."""
+        for row, state, units in zip(self.rows, self.states, self._units, strict=True):
+            if state.waiting and unit in units:
+                return row.name
+        return ""
+
+    def tripped(self, unit: int) -> bool:
+        """Whether anything stops or blocks this unit."""
+        stops = (EffectKind.STOP, EffectKind.BLOCK)
+        return any(
+            active and any(effect.unit == unit and effect.kind in stops for effect in row.effects)
+            for row, active in zip(self.rows, self._in_force, strict=True)
+        )
+
+    def start_refusal(self, unit: int) -> str:
+        """Why this unit may not be started now; empty when it may."""
+        for row, state, active in zip(self.rows, self.states, self._in_force, strict=True):
+            stops = {effect.kind for effect in row.effects if effect.unit == unit}
+            if active and stops & {EffectKind.STOP, EffectKind.BLOCK}:
+                return f"interlock {row.name}: {row.message}"
+            if EffectKind.PERMIT in stops and not state.active and state.bypass is None:
+                return f"no start without {row.name}: {row.message}"
+        return ""
+
+    # -- what persons do ---------------------------------------------------------------------------------------------
+
+    def raise_row(self, name: str, cause: str) -> None:
+        """Trip a row of the gateway itself (`BUILT_IN`) with the next cycle."""
+        self._causes[self.index[name]] = cause
+
+    def acknowledge(self, name: str) -> None:
+        """A person has seen the trip: the first half of a reset in the field and at the HMI. Raises `Refused`."""
+        state = self.states[self._of(name)]
+        if not state.latched:
+            raise Refused(f"{name} is not latched: nothing to acknowledge")
+        state.acknowledged = True
+        self.changed = True
+
+    def reset(self, name: str) -> InterlockEvent:
+        """End a latched trip. Raises `Refused`: the cause is still there, or was not acknowledged."""
+        i = self._of(name)
+        row, state = self.rows[i], self.states[i]
+        if not state.latched:
+            raise Refused(f"{name} is not latched: nothing to reset")
+        if state.raw and state.bypass is None:
+            raise Refused(f"{name}: its cause is still there")
+        if state.waiting:
+            raise Refused(f"{name}: its inputs are not known yet")
+        if row.reset is Reset.FIELD_HMI and not state.acknowledged:
+            raise Refused(f"{name}: acknowledge it first")
+        state.latched, state.acknowledged, state.cause = False, False, ""
+        self.changed = True
+        return InterlockEvent(name, "reset")
+
+    def reset_all(self) -> list[InterlockEvent]:
+        """Reset what can be reset. Raises `Refused` when something is latched and stays so."""
+        events, refusals = list[InterlockEvent](), list[str]()
+        for row, state in zip(self.rows, self.states, strict=True):
+            if state.latched:
+                try:
+                    events.append(self.reset(row.name))
+                except Refused as refused:
+                    refusals.append(str(refused))
+        if refusals:
+            raise Refused("; ".join(refusals))
+        return events
+
+    def bypass(self, name: str, by: Bypass) -> None:
+        """Take a row out of action until `by.until_ns`. Raises `Refused`."""
+        i = self._of(name)
+        if not self.rows[i].may_bypass or name in BUILT_IN:
+            raise Refused(f"{name} may not be bypassed")
+        self.states[i].bypass = by
+        self.changed = True
+
+    def end_bypass(self, name: str) -> None:
+        """Put a row back into action. Raises `Refused`."""
+        state = self.states[self._of(name)]
+        if state.bypass is None:
+            raise Refused(f"{name} is not bypassed")
+        state.bypass = None
+        self.changed = True
+
+    def _of(self, name: str) -> int:
+        if name not in self.index:
+            raise Refused(f"there is no interlock {name}")
+        return self.index[name]
+
+    # -- what survives -----------------------------------------------------------------------------------------------
+
+    def kept(self) -> dict[str, Any]:
+        """Latches, bypasses and first-out marks, as JSON can hold them."""
+        rows = {row.name: kept for row, state in zip(self.rows, self.states, strict=True) if (kept := state.kept())}
+        first = [None if at is None else self.rows[at].name for at in self.first_out]
+        return {"rows": rows, "first_out": first}
+
+    def restore(self, data: dict[str, Any]) -> None:
+        """Take what `kept` gave; rows that the matrix no longer has are left out. Raises `KeyError` and its like."""
+        for name, kept in data["rows"].items():
+            if name in self.index:
+                self.states[self.index[name]].restore(kept)
+        for unit, name in enumerate(data["first_out"][: len(self.first_out)]):
+            self.first_out[unit] = self.index.get(name)
+
+    def latch_all(self, cause: str, wall_ns: int) -> None:
+        """What was written down cannot be read: every latching row is taken as tripped."""
+        for row, state in zip(self.rows, self.states, strict=True):
+            if row.latch:
+                self._latch(row, state, wall_ns, cause)

@@ -1,0 +1,311 @@
+"""The shell of the control cycle: its clock, its writes, its points, its record. Lives on the core's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.commands import CommandBroker
+from gateway.contracts.driver import WriteLost, WriteRefused
+from gateway.contracts.log import Log
+from gateway.control.claims import RunClaim, SetpointClaim
+from gateway.control.cycle import ControlCycle, CycleResult, safe_requests
+from gateway.control.image import ImagePlan
+from gateway.control.interlock.engine import InterlockEngine
+from gateway.control.interlock.plan import WATCHDOG
+from gateway.control.operations import Operations
+from gateway.control.output import ControlWrite
+from gateway.control.plan import ControlPlan
+from gateway.control.store import ControlStore, StoreLost
+from gateway.control.watchdog import Watchdog
+from gateway.fastwrites import Overtaken
+from gateway.points.change import Changes, Qualities, Rows, Times, Values
+from gateway.points.model import NO_ROW
+from gateway.points.quality import Quality
+
+_COUNTERS_S: Final = 1.0
+_FAULT_PAUSE_S: Final = 1.0
+_RECORD_NS: Final = 1_000_000_000
+"""A unit's changes of mode are recorded at most so often; the newest one always is."""
+
+Trouble = WriteRefused | WriteLost | None
+
+
+class Table(Protocol):
+    """What the runner reads of the point table."""
+
+    value: Values
+    quality: Qualities
+    time_ns: Times
+
+
+Publish = Callable[[Rows, Values, Qualities], None]
+"""Sets system points now."""
+
+
+@dataclass(slots=True)
+class _Acknowledged:
+    """What one unit's device said to the last set-point."""
+
+    kw: float | None = None
+    trouble: Trouble = None
+
+
+@dataclass(slots=True)
+class Counters:
+    """Of the cycle, since the last look: longest step and latest start in us; overruns and cycles since the start."""
+
+    cycle_us: float = 0.0
+    jitter_us: float = 0.0
+    overruns: int = 0
+    cycles: int = 0
+    latest: list[tuple[float, float]] = field(default_factory=list)
+    """(step, lateness) in us of every cycle, kept while someone measures."""
+    measuring: bool = False
+
+    def note(self, step_us: float, late_us: float) -> None:
+        self.cycles += 1
+        self.cycle_us, self.jitter_us = max(self.cycle_us, step_us), max(self.jitter_us, late_us)
+        if self.measuring:
+            self.latest.append((step_us, late_us))
+
+
+class ControlRunner:
+    """Runs the cycle at its period, and at once when an input of an interlock changes."""
+
+    def __init__(
+        self, plan: ControlPlan, table: Table, broker: CommandBroker, publish: Publish, store: ControlStore, log: Log
+    ) -> None:
+        self.plan, self._table, self._broker, self._publish = plan, table, broker, publish
+        self._store, self._log = store, log
+        grace_ns = int(plan.start_grace_s * 1e9)
+        rated = [unit.rated_kw for unit in plan.units]
+        self.engine = InterlockEngine(plan.interlocks, rated, time.monotonic_ns(), grace_ns)
+        controllers = [entry.build() for entry in plan.controllers]
+        self.cycle = ControlCycle(plan, self.engine, controllers)
+        self.operations = Operations(plan, self.cycle, self._done)
+        self.counters = Counters()
+        self._image_plan = ImagePlan(self.cycle.inputs)
+        self._image = self._take()
+        self._watched: NDArray[np.bool_] = np.zeros(len(table.value), np.bool_)
+        self._watched[list(self.engine.inputs)] = True
+        self._acknowledged = [_Acknowledged() for _ in plan.units]
+        self._period_ns = int(plan.cycle_ms * 1e6)
+        self._next_ns = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._kicked: asyncio.Handle | None = None
+        self._steps: asyncio.Future[None] | None = None
+        self._recorded_ns = [0] * len(plan.units)
+        self._unrecorded: set[int] = set()
+        self._watchdog = Watchdog(plan.watchdog_s, store.mark_stalled, log)
+        self._counted_ns = 0
+        self._claim()
+
+    def _claim(self) -> None:
+        for i, unit in enumerate(self.plan.units):
+            self._broker.claim(unit.setpoint, SetpointClaim(self, i))
+            if unit.run != NO_ROW:
+                self._broker.claim(unit.run, RunClaim(self, i))
+        self.operations.register(self._broker)
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Latches back from the disk, then the first cycle. Raises `OSError` when the directory cannot be used."""
+        self._restore()
+        if self._store.was_stalled():
+            self.engine.raise_row(WATCHDOG, "the control cycle had stalled, the core was started again")
+        self._watchdog.start()
+        self._next_ns = time.monotonic_ns()
+        self._tick()
+
+    def stop(self) -> None:
+        """No more cycles; what is latched is written down."""
+        self._watchdog.stop()
+        for handle in (self._timer, self._kicked):
+            if handle is not None:
+                handle.cancel()
+        self._save()
+        self._store.stop()
+
+    def _restore(self) -> None:
+        try:
+            kept = self._store.start()
+            if kept is not None:
+                self.engine.restore(kept)
+        except (StoreLost, KeyError, TypeError, ValueError, AttributeError) as error:
+            self._log.error("latches cannot be read: every latching interlock counts as tripped", cause=str(error))
+            self.engine.latch_all("its state was lost over a restart", time.time_ns())
+        self._save()
+
+    def _save(self) -> None:
+        if self.engine.changed:
+            self.engine.changed = False
+            self._store.save(self.engine.kept())
+
+    # -- the clock ---------------------------------------------------------------------------------------------------
+
+    def after(self, batch: Changes) -> None:
+        """Changes of the table: an interlock's input among them brings the cycle forward."""
+        if self._watched[batch["row"]].any():
+            self.kick()
+
+    def kick(self) -> None:
+        """A cycle with this turn of the loop."""
+        if self._kicked is None:
+            self._kicked = asyncio.get_running_loop().call_soon(self._now)
+
+    def _now(self) -> None:
+        self._kicked = None
+        self._run()
+
+    def _tick(self) -> None:
+        """At the period. What was missed is counted, and not made up for."""
+        now_ns = time.monotonic_ns()
+        late_ns = now_ns - self._next_ns
+        missed = late_ns // self._period_ns
+        self.counters.overruns += missed
+        began = time.perf_counter_ns()
+        healthy = self._run()
+        self.counters.note((time.perf_counter_ns() - began) / 1e3, late_ns / 1e3)
+        self._next_ns += (missed + 1) * self._period_ns
+        wait_s = (self._next_ns - time.monotonic_ns()) / 1e9 if healthy else _FAULT_PAUSE_S
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, wait_s), self._tick)
+        if now_ns - self._counted_ns >= _COUNTERS_S * 1e9:
+            self._counted_ns = now_ns
+            self._count()
+
+    def _take(self) -> Any:
+        table = self._table
+        return self._image_plan.take(table.value, table.quality, table.time_ns, time.monotonic_ns(), time.time_ns())
+
+    def _run(self) -> bool:
+        """One cycle; a fault in it drives every unit to its safe state and is no end of the cycle."""
+        if self._watchdog.beat():
+            self._store.was_stalled()  # this core lives on and trips by itself
+            self.engine.raise_row(WATCHDOG, "the control cycle had stalled")
+        self._image = self._take()
+        try:
+            result = self.cycle.step(self._image)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the units must be made safe
+            self._fault(fault)
+            return False
+        self._save()
+        for write in result.writes:
+            self._write(write)
+        self._show(result)
+        self._tell(result)
+        self._stepped()
+        return True
+
+    def _fault(self, fault: Exception) -> None:
+        text = f"{type(fault).__name__}: {fault}"
+        self._log.error("control cycle failed: units go to their safe state", cause=text)
+        self.engine.raise_row(WATCHDOG, f"the control cycle failed: {text}")
+        for write in safe_requests(self.plan):
+            self._write(write)
+
+    # -- writes ------------------------------------------------------------------------------------------------------
+
+    def _write(self, write: ControlWrite) -> None:
+        self._broker.control_writes.write(write.row, write.value, lambda trouble: self._written(write, trouble))
+
+    def _written(self, write: ControlWrite, trouble: Trouble) -> None:
+        if isinstance(trouble, Overtaken):
+            return
+        units = self.plan.units
+        if write.unit >= 0 and write.row == units[write.unit].setpoint:
+            acknowledged = self._acknowledged[write.unit]
+            if trouble is not None and acknowledged.trouble is None:
+                self._log.warning("control write failed", unit=units[write.unit].name, cause=str(trouble))
+            acknowledged.trouble = trouble
+            acknowledged.kw = write.value if trouble is None else None
+        if trouble is not None:
+            self.cycle.failed(write, time.monotonic_ns())
+        self._stepped()
+
+    async def write(self, row: int, value: float) -> None:
+        """Write past the arbitration and wait. Raises `WriteRefused` or `WriteLost`."""
+        done: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
+        self._broker.control_writes.write(row, value, lambda trouble: _tell(done, trouble))
+        trouble = await done
+        if trouble is not None:
+            raise trouble
+
+    # -- for claims --------------------------------------------------------------------------------------------------
+
+    def not_ready(self, unit: int) -> str:
+        return self.cycle.ready(unit, self._image)
+
+    def acknowledged_kw(self, unit: int) -> tuple[float | None, Trouble]:
+        return self._acknowledged[unit].kw, self._acknowledged[unit].trouble
+
+    async def next_step(self) -> None:
+        if self._steps is None or self._steps.done():
+            self._steps = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._steps)
+
+    def _stepped(self) -> None:
+        if self._steps is not None and not self._steps.done():
+            self._steps.set_result(None)
+
+    # -- what is told ------------------------------------------------------------------------------------------------
+
+    def _done(self) -> None:
+        """A person did something: it is written down and takes effect now."""
+        self._save()
+        self.kick()
+
+    def _show(self, result: CycleResult) -> None:
+        if result.points:
+            rows, values = zip(*result.points, strict=True)
+            at = np.array(rows, np.uint32)
+            self._publish(at, np.array(values, np.float64), np.zeros(len(at), np.uint32))
+        if result.invalid:
+            at = np.array(result.invalid, np.uint32)
+            self._publish(at, self._table.value[at], np.full(len(at), Quality.INVALID, np.uint32))
+
+    def _tell(self, result: CycleResult) -> None:
+        for event in result.events:
+            tell = self._log.warning if event.what == "tripped" else self._log.info
+            tell(f"interlock {event.what}", interlock=event.name, **({"text": event.text} if event.text else {}))
+            self._broker.record_control(interlock=event.name, what=event.what, text=event.text)
+        self._unrecorded.update(result.moved)
+        now_ns = self._image.now_ns
+        for unit in [unit for unit in self._unrecorded if now_ns - self._recorded_ns[unit] >= _RECORD_NS]:
+            self._unrecorded.discard(unit)
+            self._recorded_ns[unit] = now_ns
+            self._record(unit)
+
+    def _record(self, unit: int) -> None:
+        decision = self.cycle.decisions[unit]
+        if decision is not None:
+            self._broker.record_control(
+                unit=self.plan.units[unit].name,
+                target_kw=decision.target_kw,
+                source=f"{decision.priority.name.lower()} {decision.source}",
+                limited_by=decision.limited_by,
+                blocked_by=decision.blocked_by,
+            )
+
+    def _count(self) -> None:
+        counters, rows, errors = self.counters, self.plan.rows, self._broker.control_writes.errors
+        points = [(rows.cycle_us, counters.cycle_us), (rows.jitter_us, counters.jitter_us)]
+        points += [(rows.overruns, float(counters.overruns)), (rows.cycles, float(counters.cycles))]
+        points += [
+            (at.write_errors, float(errors.get(unit.setpoint, 0) + errors.get(unit.run, 0)))
+            for unit, at in zip(self.plan.units, self.plan.unit_rows, strict=True)
+        ]
+        counters.cycle_us = counters.jitter_us = 0.0
+        self._show(CycleResult(points=points))
+
+
+def _tell(done: asyncio.Future[Trouble], trouble: Trouble) -> None:
+    if not done.done():
+        done.set_result(trouble)
