@@ -310,7 +310,8 @@ class MqttDriver:
         if link is None or not link.up or device.state is not DeviceState.ONLINE:
             raise WriteLost(f"{device.plan.name} is {device.state}: nothing was sent")
         shown = self._spark.shown.get(plan.row) if plan.source is not None else None
-        order = self._orders.begin(plan, value, self._port.now_ns(), self._spark.types, shown)
+        answering = plan.row in self._spark.answering
+        order = self._orders.begin(plan, value, self._port.now_ns(), self._spark.types, shown, answering)
         try:
             order.mid = link.publish(order.topic, order.payload, 1)
             async with asyncio.timeout(device.plan.command_s):

@@ -191,6 +191,8 @@ class EdgeForm:
         self._told_good[position] = not flags
         unit = self._units[position]
         properties = {**properties_of(flags), **({"engUnit": unit} if unit else {})}
+        if self._plan.bindings.command[position] and self._plan.rules.allowed:
+            properties[ANSWER] = ""  # what becomes of a command is told here
         metric = Metric(
             name=self._plan.bindings.name[position],
             alias=position + _FIRST_ALIAS,

@@ -37,6 +37,8 @@ class Order:
         self.acked = False
         self.shown: float | None = None
         """What the node said of the metric before the command."""
+        self.answering = False
+        """The node said that it answers: the value alone may be there before the device has followed."""
         self.result: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def done(self) -> None:
@@ -57,7 +59,9 @@ class Order:
     @property
     def stands_already(self) -> bool:
         """The node said before that a set-point has this value: it need not tell it again. A control acts anew."""
-        return not self.plan.control and self.shown is not None and self.close_to(self.shown)
+        if self.plan.control or self.answering or self.shown is None:
+            return False
+        return self.close_to(self.shown)
 
     def overdue(self, wait_s: float) -> str:
         """What can be said when nothing came in time."""
@@ -85,6 +89,7 @@ class Orders:
         now_ns: int,
         types: Mapping[tuple[Source, str], int],
         shown: float | None,
+        answering: bool,
     ) -> Order:
         """A command to be published: its `topic` and `payload`. Raises `WriteRefused` for a value that has no form."""
         order_id = f"{self._prefix}-{next(self._numbers)}"
@@ -94,7 +99,7 @@ class Orders:
             kind = types.get((plan.source, plan.metric))
             topic, payload = plan.source.topic("CMD"), _command(plan, value, command_type(kind, plan.control), now_ns)
         order = self._by_row[plan.row] = Order(plan, value, order_id, topic, payload)
-        order.shown = shown
+        order.shown, order.answering = shown, answering
         return order
 
     def end(self, order: Order) -> None:
@@ -129,7 +134,7 @@ class Orders:
             return
         if answer and not answer.startswith("completed"):
             order.failed(WriteRefused(answer))
-        elif (answer or not order.plan.feedback) and order.close_to(value):
+        elif (answer or not (order.plan.feedback or order.answering)) and order.close_to(value):
             order.done()
 
     def lost(self, why: str) -> None:

@@ -55,6 +55,8 @@ class SparkplugView:
         """Types of metrics by their births: what a command is sent as."""
         self.shown: dict[int, float] = {}
         """By row: what an alive source says of a point, as long as it may be used."""
+        self.answering: set[int] = set()
+        """Rows whose node said in its birth that it answers commands: nothing else is its word on them."""
         self._last: dict[int, float] = {}
 
     def message(self, topic: str, data: bytes, retained: bool, now: float, now_ns: int, batch: Batch) -> Heard:
@@ -135,6 +137,8 @@ class SparkplugView:
         elif sourcetime.doubtful(time_ns, now_ns):
             flags |= TIME_INVALID
         answer = metric.properties.get(ANSWER)
+        if told.birth and binding.commanded:
+            (self.answering.discard if answer is None else self.answering.add)(binding.row)
         usable = not flags & _UNUSABLE
         if binding.commanded and not told.birth and (usable or answer is not None):
             heard.answers.append(Answered(binding.row, value, answer if isinstance(answer, str) else ""))
