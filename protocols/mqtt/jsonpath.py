@@ -33,7 +33,7 @@ def parse_path(text: str) -> Path:
     at = 0
     while at < len(text):
         step = _STEP.match(text, at)
-        if step is None:
+        if step is None or text[0] == ".":
             raise ValueError(f'at "{text[at : at + 20]}" of path {text}: expected a.b[0].c or a["b/c"]')
         word, number, quoted = step.groups()
         steps.append(word if word is not None else int(number) if number is not None else _unquoted(quoted, text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,6 +17,7 @@ EARLIEST_NS: Final = 946_684_800_000_000_000
 """2000-01-01: a time before it is that of a clock that was never set."""
 _LATEST_NS: Final = (1 << 63) - 1
 _STEPS: Final = ((1e11, "s"), (1e14, "ms"), (1e17, "us"))
+_NUMBER: Final = re.compile(r"[+-]?\d{1,30}(?:\.\d{0,30})?(?:[eE][+-]?\d{1,3})?")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -37,10 +39,12 @@ def to_ns(value: Any, unit: str) -> int:
 
 
 def _from_text(text: str, unit: str) -> int:
+    if _NUMBER.fullmatch(text):  # digits alone would pass for a date without its hyphens
+        return to_ns(float(text) if set(text) & set(".eE") else int(text), unit)
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        return to_ns(_number(text), unit)
+        raise ValueError(f"{text[:40]} is no time: ISO 8601 or a number expected") from None
     if found.tzinfo is None:
         found = found.replace(tzinfo=UTC)
     try:
@@ -51,16 +55,6 @@ def _from_text(text: str, unit: str) -> int:
     if not 0 <= time_ns <= _LATEST_NS:
         raise ValueError(f"{text[:40]} is no time")
     return time_ns
-
-
-def _number(text: str) -> int | float:
-    if len(text) <= 40:
-        for read in (int, float):
-            try:
-                return read(text)
-            except ValueError:
-                continue
-    raise ValueError(f"{text[:40]} is no time: ISO 8601 or a number expected")
 
 
 def doubtful(time_ns: int, now_ns: int) -> bool:
