@@ -34,7 +34,7 @@ from protocols.mqtt.sparkplugview import Heard, SparkplugView
 
 ERRORS: Final = ("malformed", "unreadable", "unknown_metrics", "out_of_sequence", "disconnects", "writes_lost")
 COUNTERS: Final = (
-    *("messages", "malformed", "unreadable", "absent", "historical", "births", "deaths", "old_deaths"),
+    *("messages", "malformed", "unreadable", "historical", "births", "deaths", "old_deaths"),
     *("rebirths_asked", "out_of_sequence", "unknown_metrics", "connects", "disconnects"),
     *("writes", "writes_refused", "writes_lost"),
 )

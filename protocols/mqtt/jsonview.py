@@ -34,35 +34,54 @@ class Seen:
     troubles: list[tuple[object, str, dict[str, object]]] = field(default_factory=list)
 
 
+class _Topic:
+    """The bindings of one topic, found by the keys that a payload has: most may carry few of them."""
+
+    def __init__(self, bindings: tuple[JsonBinding, ...]) -> None:
+        self.devices = {binding.device for binding in bindings}
+        self.structured = any(binding.path for binding in bindings)
+        self._by_key: dict[str, list[JsonBinding]] = {}
+        self._others: list[JsonBinding] = []
+        for binding in bindings:
+            first = binding.path[0] if binding.path else None
+            (self._by_key.setdefault(first, []) if isinstance(first, str) else self._others).append(binding)
+
+    def candidates(self, document: Any) -> list[JsonBinding]:
+        """Those whose path may lead somewhere in this document."""
+        if not isinstance(document, dict):
+            return self._others
+        by_key = self._by_key
+        found = [binding for key in document if key in by_key for binding in by_key[key]]
+        return found + self._others if self._others else found
+
+
 class JsonView:
     """All topics of one connection."""
 
     def __init__(self, topics: Mapping[str, tuple[JsonBinding, ...]], counters: list[Counter[str]]) -> None:
         """`counters` per device."""
-        self._topics, self._counters = topics, counters
+        self._topics = {topic: _Topic(bindings) for topic, bindings in topics.items()}
+        self._counters = counters
         self._last: dict[int, float] = {}
 
     def message(self, topic: str, payload: bytes, retained: bool, now_ns: int, batch: Batch) -> Seen:
         """One message on a mapped topic into `batch`."""
         seen = Seen()
-        bindings = self._topics[topic]
-        devices = {binding.device for binding in bindings}
-        for device in devices:
+        bound = self._topics[topic]
+        for device in bound.devices:
             self._counters[device]["messages"] += 1
         try:
-            document = _document(payload, bindings)
+            document = _document(payload, bound.structured)
         except ValueError as error:
-            for device in devices:
+            for device in bound.devices:
                 self._counters[device]["malformed"] += 1
             seen.troubles.append(
                 (("malformed", topic), "payload cannot be read", {"topic": topic, "cause": str(error)})
             )
             return seen
-        for binding in bindings:
+        for binding in bound.candidates(document):
             found = lookup(document, binding.path)
-            if found is MISSING:
-                self._counters[binding.device]["absent"] += 1
-            else:
+            if found is not MISSING:
                 self._take(binding, found, document, retained, now_ns, batch, seen)
         return seen
 
@@ -90,9 +109,9 @@ class JsonView:
         batch.add(binding.row, value, flags, time_ns)
 
 
-def _document(payload: bytes, bindings: tuple[JsonBinding, ...]) -> Any:
-    """The JSON document; for points that are the payload itself a bare word will do."""
-    if any(binding.path for binding in bindings):
+def _document(payload: bytes, structured: bool) -> Any:
+    """The JSON document; where points are the payload itself, a bare word will do."""
+    if structured:
         return read_json(payload)
     if len(payload) > MAX_DOCUMENT:
         raise ValueError(f"{len(payload):,} octets")
