@@ -21,6 +21,7 @@ from gateway.sitemodel import CalculatedSettings, LogSettings, SiteSettings
 from protocols.c37118.settings import SETTINGS as C37118
 from protocols.can.settings import SETTINGS as CAN
 from protocols.can.settings import TransmitSettings
+from protocols.dnp3.field.settings import SETTINGS as OUTSTATION
 from protocols.dnp3.settings import SETTINGS as DNP3
 from protocols.iec104.field.settings import SETTINGS as RTU
 from protocols.iec104.settings import SETTINGS as IEC104
@@ -44,6 +45,7 @@ DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
     "Transmitted CAN message": (TransmitSettings, None),
     "Device with `driver: c37118`": (C37118.device_model, DeviceSettings),
     "Device with `driver: iec104`": (RTU.device_model, DeviceSettings),
+    "Device with `driver: dnp3`": (OUTSTATION.device_model, DeviceSettings),
     "Device with `driver: sunspec`": (SUNSPEC.device_model, DeviceSettings),
     "Device with `driver: mqtt`": (MQTT_FIELD.device_model, DeviceSettings),
     "Further columns with `driver: mqtt`": (MQTT_FIELD.row_model, DeviceRow),
@@ -77,6 +79,7 @@ DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
     "Further columns with `driver: can`": (CAN.row_model, DeviceRow),
     "Further columns with `driver: c37118`": (C37118.row_model, DeviceRow),
     "Further columns with `driver: iec104`": (RTU.row_model, DeviceRow),
+    "Further columns with `driver: dnp3`": (OUTSTATION.row_model, DeviceRow),
     "Further columns with `driver: sunspec`": (SUNSPEC.row_model, DeviceRow),
     "Columns of every master map": (MasterRow, None),
     "Further columns with `protocol: iec104`": (IEC104.row_model, MasterRow),
