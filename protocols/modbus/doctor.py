@@ -142,6 +142,8 @@ async def _examine(exam: Exam, patient: Patient, plan: LinePlan, unit: UnitPlan)
     silence = await _listen(exam)
     passes = scans(unit.bindings, unit.limits)
     contents = {table: Contents(table) for table in Table}
+    if not passes:
+        return [note("no_points", "no point of the map is read from this device")]
     absent = await reach(exam, passes[0].request())
     if absent is not None:
         return [absent, *line_findings(unit, exam.doubled, exam.others, silence)]

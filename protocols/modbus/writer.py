@@ -38,7 +38,14 @@ class _Job:
     unit: Unit
     point: str
     steps: list[list[Way]]
+    sent: int = 0
+    """Steps that the device has acknowledged."""
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def whole(self) -> str:
+        """The point, and which of several steps is under way."""
+        return self.point if len(self.steps) == 1 else f"{self.point}, write {self.sent + 1} of {len(self.steps)}"
 
     def answer(self, error: WriteRefused | WriteLost | None) -> None:
         if self.done.done():
@@ -131,11 +138,11 @@ class Writer:
             await self._send(job)
         except Refusal as error:
             job.unit.counters["writes_refused"] += 1
-            job.answer(WriteRefused(f"{job.point}: {error}"))
+            job.answer(WriteRefused(f"{job.whole}: {error}"))
         except ModbusError as error:
             job.unit.counters["writes_lost"] += 1
             self._line.failed(job.unit, error)
-            job.answer(WriteLost(f"{job.point}: {error}"))
+            job.answer(WriteLost(f"{job.whole}: {error}"))
         else:
             job.answer(None)
         finally:
@@ -146,6 +153,7 @@ class Writer:
         """All steps, one after another; the first that fails ends it."""
         for ways in job.steps:
             await self._send_step(job, ways)
+            job.sent += 1
 
     async def _send_step(self, job: _Job, ways: list[Way]) -> None:
         """The first way the device knows; a function it once refused is not tried again."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.kit.sunspeckit import compiled
@@ -48,3 +50,10 @@ def test_two_rows_of_one_field_are_told() -> None:
 def test_reading_and_commanding_one_field_are_two_uses_of_it() -> None:
     _, report = compiled(HEAD + "a,analog,123,WMaxLimPct,,,\nb,setpoint,123,WMaxLimPct,,true,30")
     assert not report.problems
+
+
+def test_the_shipped_map_is_right() -> None:
+    text = (Path(__file__).parents[3] / "pointmaps" / "devices" / "sunspec_inverter.csv").read_text()
+    plans, report = compiled("\n".join(row for row in text.splitlines() if not row.startswith("#")))
+    assert not report.problems
+    assert len(plans[0].rows) == 25

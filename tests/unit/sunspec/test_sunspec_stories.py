@@ -246,6 +246,16 @@ def test_a_device_without_a_reversion_timer_takes_no_command_that_rests_on_one()
     play(inverter("limit,setpoint,123,,WMaxLimPct,,60,"), story, without)
 
 
+def test_a_command_that_fails_half_way_says_where() -> None:
+    async def story(simulator: SunSpecSimulator, driver: SunSpecDriver, port: RecordingPort) -> None:
+        await until(lambda: port.quality[0] == 0, "read")
+        simulator.faults.exception_functions = {6: 4, 16: 4}
+        with pytest.raises(WriteRefused, match=r"write 1 of 2: .*exception 4"):
+            await driver.write(Write(row=0, value=70.0))
+
+    play(inverter("limit,setpoint,123,,WMaxLimPct,,,true"), story)
+
+
 def test_heartbeat_alarm_reset_and_a_choice_are_commands() -> None:
     async def story(simulator: SunSpecSimulator, driver: SunSpecDriver, port: RecordingPort) -> None:
         await until(lambda: not port.quality.any(), "read")
