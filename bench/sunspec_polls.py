@@ -16,25 +16,34 @@ from dataclasses import replace
 
 import numpy as np
 
+from bench import system
 from bench.modbus_poll import CountingPort
 from bench.result import Result
+from gateway.config import load_site
 from protocols.modbus.plan import LinePlan, Url
+from protocols.sunspec.definitions import definition
+from protocols.sunspec.devicemap import csv_text, imagined, rows
 from protocols.sunspec.driver import SunSpecDriver
 from protocols.sunspec.simulator import SunSpecSimulator
-from tests.kit.sunspeckit import full_map, line
 
 MODELS = (1, 103, 113, 120, 121, 122, 123, 160, 203, 701, 702, 703, 704, 705, 712, 713, 714, 715, 802, 803)
 DURATION_S = 5.0
 PEER = "pysunspec2 1.3 client, every model read, scaled values taken"
 
 
-def plan() -> LinePlan:
+def site_plan() -> LinePlan:
     """All measured points of the models, as fast as the device answers."""
-    return line(full_map(*MODELS), scan_ms=10, timeout_ms=2000)
+    known = {number: made for number in MODELS if (made := definition(number)) is not None}
+    with system.workspace() as folder:
+        (folder / "map.csv").write_text(csv_text(rows(imagined(known, 2), known, lambda found, path: True)))
+        keys = "driver: sunspec, url: 'tcp://127.0.0.1:0', map: map.csv, prefix: p, scan_ms: 10, timeout_ms: 2000"
+        (folder / "site.yaml").write_text(f"site: s\ndevices:\n  - {{name: inv, {keys}}}\n")
+        plan: LinePlan = load_site(folder / "site.yaml").drivers[0][1]
+        return plan
 
 
 async def _play() -> None:
-    what = plan()
+    what = site_plan()
     simulator = SunSpecSimulator(what)
     simulator.set(what.rows, np.ones(len(what.rows)))
     await simulator.start()
@@ -57,7 +66,7 @@ def _device() -> Iterator[int]:
 
 async def _ours(port: int) -> tuple[float, float, int]:
     """Polls per second of CPU, polls per second, points."""
-    what = plan()
+    what = site_plan()
     counting = CountingPort()
     driver = SunSpecDriver(replace(what, url=Url(scheme="tcp", host="127.0.0.1", port=port)), counting)
     task = asyncio.create_task(driver.run())

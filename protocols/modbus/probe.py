@@ -18,6 +18,7 @@ from protocols.modbus.url import parse_url
 
 _TRIES = 3
 _LAST = 65536
+_WIDEST = 4
 
 
 async def drive(client: LineClient, unit: int, table: Table, walk: RangeWalk, timeout_s: float) -> Contents:
@@ -46,11 +47,13 @@ async def _ask(client: LineClient, unit: int, table: Table, wanted: tuple[int, i
 
 
 async def probe(url: Url, unit: int, table: Table, first: int, count: int, timeout_s: float) -> Contents:
-    """Read a range. Raises `ModbusError`."""
+    """Read a range, and behind it what the widest type at its last register needs. Raises `ModbusError`."""
+    more = 0 if table.of_bits else _WIDEST - 1
     client = LineClient(url, time.time_ns, lambda kind, sender: None, lambda: None)
     await client.connect(timeout_s)
     try:
-        return await drive(client, unit, table, read_range(table, first, count), timeout_s)
+        asked = min(count + more, _LAST - first)
+        return await drive(client, unit, table, read_range(table, first, asked), timeout_s)
     finally:
         client.close()
 
@@ -87,6 +90,7 @@ def main(words: list[str]) -> int:
     except (ModbusError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    text = map(json.dumps, objects(found)) if chosen.json else lines(found)
+    shown = range(chosen.first, chosen.first + chosen.count)
+    text = map(json.dumps, objects(found, shown)) if chosen.json else lines(found, shown)
     sys.stdout.write("".join(f"{line}\n" for line in text))
-    return 0 if found.words else 1
+    return 0 if any(address in found.words for address in shown) else 1

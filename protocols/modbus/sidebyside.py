@@ -36,9 +36,9 @@ def values(contents: Contents, address: int) -> dict[str, dict[str, float | int]
     return out
 
 
-def objects(contents: Contents) -> Iterator[dict[str, Any]]:
-    """One object an address, for JSON: NaN and infinity as null."""
-    for address in sorted({*contents.words, *contents.refused}):
+def objects(contents: Contents, shown: range) -> Iterator[dict[str, Any]]:
+    """One object an address that is shown, for JSON: NaN and infinity as null."""
+    for address in _there(contents, shown):
         if address in contents.refused:
             code = contents.refused[address]
             yield {"address": address, "exception": code, "text": exception_words(code)}
@@ -56,21 +56,25 @@ def objects(contents: Contents) -> Iterator[dict[str, Any]]:
             }
 
 
-def lines(contents: Contents) -> Iterator[str]:
+def _there(contents: Contents, shown: range) -> list[int]:
+    return [address for address in shown if address in contents.words or address in contents.refused]
+
+
+def lines(contents: Contents, shown: range) -> Iterator[str]:
     """The table for a person: each address with what begins there, exceptions in words."""
     if contents.table.of_bits:
-        yield from _bit_lines(contents)
+        yield from _bit_lines(contents, shown)
         return
     yield f"{'address':>7}  {'hex':<4}  {'text':<4}  {'type':<7}" + "".join(f" {order:>{_WIDTH}}" for order in ORDERS)
-    for address in sorted({*contents.words, *contents.refused}):
+    for address in _there(contents, shown):
         if address in contents.refused:
             yield f"{address:>7}  {exception_words(contents.refused[address])}"
         else:
             yield from _register_lines(contents, address)
 
 
-def _bit_lines(contents: Contents) -> Iterator[str]:
-    for address in sorted({*contents.words, *contents.refused}):
+def _bit_lines(contents: Contents, shown: range) -> Iterator[str]:
+    for address in _there(contents, shown):
         code = contents.refused.get(address)
         yield f"{address:>7}  {exception_words(code) if code is not None else contents.words[address]}"
 

@@ -11,7 +11,7 @@ FIELD = FieldProtocol(
         Tool(
             name="sunspec",
             main="protocols.sunspec.command:main",
-            text="scan URL: what a SunSpec device is, and a device map of it",
+            text="scan URL: what a SunSpec device is, and a map of it; map MODEL ...: a map without a device",
         ),
     ),
 )

@@ -20,7 +20,7 @@ from protocols.modbus.frame import ModbusError, Refusal
 from protocols.modbus.plan import WIRE_INDEX, WIRE_TYPES, Table, Url
 from protocols.modbus.url import parse_url
 from protocols.sunspec.definitions import Definition, NoDefinitions, definition, known_models
-from protocols.sunspec.devicemap import csv_text, rows
+from protocols.sunspec.devicemap import csv_text, imagined, rows
 from protocols.sunspec.model import HEADER, NUMBERS, Path
 from protocols.sunspec.survey import Ask, Found, NotSunSpec, Survey, registers, walk
 
@@ -127,7 +127,7 @@ def facts(scanned: Scanned) -> dict[str, Any]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gridgate sunspec", description="SunSpec devices")
-    commands = parser.add_subparsers(dest="verb", required=True, metavar="scan")
+    commands = parser.add_subparsers(dest="verb", required=True, metavar="scan|map")
     found = commands.add_parser("scan", help="say what a device is, and write a map of it; reads only")
     found.add_argument("url", help="tcp://host:port, rtuovertcp://host:port or rtu:///dev/ttyUSB0?baudrate=19200")
     found.add_argument("--unit", type=int, default=1, help="unit identifier (default 1)")
@@ -136,13 +136,29 @@ def _parser() -> argparse.ArgumentParser:
     found.add_argument("--base", type=int, help="register of the SunS marker (default: 40000, 50000, 0 are tried)")
     found.add_argument("--timeout", type=float, default=2.0, metavar="S", help="patience with one answer (default 2)")
     found.add_argument("--json", action="store_true", help="one JSON object")
+    made = commands.add_parser("map", help="write a map of models without a device, on standard output")
+    made.add_argument("models", type=int, nargs="+", metavar="MODEL", help="103 123 160 ...")
+    made.add_argument("--repeat", type=int, default=1, metavar="N", help="how often groups repeat (default 1)")
     return parser
+
+
+def _map(models: list[int], often: int) -> int:
+    found = {number: definition(number) for number in models}
+    unknown = [str(number) for number, made in found.items() if made is None]
+    if unknown:
+        sys.stderr.write(f"there is no definition of model {', '.join(unknown)}\n")
+        return 1
+    known = {number: made for number, made in found.items() if made is not None}
+    sys.stdout.write(csv_text(rows(imagined(known, often), known, lambda model, path: True)))
+    return 0
 
 
 def main(words: list[str]) -> int:
     """Run ``gridgate sunspec``; returns the exit code."""
     chosen = _parser().parse_args(words)
     try:
+        if chosen.verb == "map":
+            return _map(chosen.models, chosen.repeat)
         scanned = asyncio.run(scan(parse_url(chosen.url), chosen.unit, chosen.timeout, chosen.base))
     except (ModbusError, NotSunSpec, NoDefinitions, ValueError) as error:
         sys.stderr.write(f"{error}\n")

@@ -16,7 +16,7 @@ from typing import Final
 
 from protocols.sunspec.definitions import Definition, PointInfo
 from protocols.sunspec.fields import companions
-from protocols.sunspec.model import NUMBERS, Group, Path, Shape, Step
+from protocols.sunspec.model import HEADER, NUMBERS, Group, Path, Shape, Step, count_points
 from protocols.sunspec.survey import Found, Survey
 
 COLUMNS: Final = (
@@ -120,6 +120,25 @@ def _name(entry: Entry, behind: str) -> str:
 
 def _unit(info: PointInfo) -> str:
     return _UNITS.get(info.unit, info.unit)
+
+
+def imagined(definitions: Mapping[int, Definition], often: int) -> Survey:
+    """A device that has these models and everything in them, each group that repeats so often."""
+    survey = Survey(0, [])
+    for number, made in definitions.items():
+        length = _length(made.group, often) - HEADER
+        survey.models.append(Found(number, 1, 0, length))
+        survey.shapes[number, 1] = Shape(made.group, length, dict.fromkeys(count_points(made.group), often))
+    return survey
+
+
+def _length(group: Group, often: int) -> int:
+    """Registers of a group; one that repeats a fixed number of times does so."""
+    inner = 0
+    for each in group.groups:
+        count = 1 if each.count is None else often if isinstance(each.count, str) or not each.count else each.count
+        inner += _length(each, often) * count
+    return group.own_size + inner
 
 
 def csv_text(found: Iterator[dict[str, str]]) -> str:

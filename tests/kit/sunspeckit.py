@@ -9,10 +9,8 @@ from gateway.contracts import Place, Report
 from gateway.contracts.settings import DeviceRowSource, DeviceSource
 from protocols.modbus.plan import LinePlan
 from protocols.sunspec.definitions import definition
-from protocols.sunspec.devicemap import csv_text, rows
-from protocols.sunspec.model import HEADER, Group, Shape, count_points
+from protocols.sunspec.devicemap import csv_text, imagined, rows
 from protocols.sunspec.settings import SETTINGS, SunSpecDevice, SunSpecRow
-from protocols.sunspec.survey import Found, Survey
 from tests.kit.modbuskit import device_rows
 
 
@@ -46,20 +44,7 @@ def line(text: str, **keys: Any) -> LinePlan:
     return plan
 
 
-def _length(group: Group, often: int) -> int:
-    """Registers of a group of which every repeating one is there so often."""
-    inner = sum(_length(each, often) * (1 if each.count is None else often) for each in group.groups)
-    return group.own_size + inner
-
-
 def full_map(*models: int, often: int = 2) -> str:
     """The map of a device that implements all of these models, each repeating group so often."""
-    survey, known = Survey(40000, []), {}
-    for number in models:
-        known[number] = found = definition(number)
-        assert found is not None
-        length = _length(found.group, often) - HEADER
-        survey.models.append(Found(number, 1, 0, length))
-        counts = dict.fromkeys(count_points(found.group), often)
-        survey.shapes[number, 1] = Shape(found.group, length, counts)
-    return csv_text(rows(survey, known, lambda found, path: True))
+    known = {number: made for number in models if (made := definition(number)) is not None}
+    return csv_text(rows(imagined(known, often), known, lambda found, path: True))

@@ -48,7 +48,8 @@ def test_each_address_in_all_types_and_orders(capsys: pytest.CaptureFixture[str]
     assert found[12]["values"]["uint16"]["ABCD"] == 65535
     assert found[13]["values"]["uint64"]["ABCD"] == 123_456
     assert found[13]["values"]["uint64"]["CDAB"] == 123_456 << 48 & 0xFFFF << 48 | 1 << 32
-    assert "int64" not in found[14]["values"], "the range ends before it does"
+    assert list(found) == [10, 11, 12, 13, 14, 15, 16]
+    assert "int64" not in found[14]["values"], "the device ends before it does"
 
 
 def test_the_table_is_read_by_a_person(capsys: pytest.CaptureFixture[str]) -> None:

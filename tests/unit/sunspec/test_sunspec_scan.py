@@ -58,6 +58,14 @@ def test_what_is_no_sunspec_device_is_told(capsys: pytest.CaptureFixture[str]) -
     assert 'no SunSpec marker "SunS"' in capsys.readouterr().err
 
 
+def test_a_map_without_a_device(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sunspec", "map", "103", "160", "--repeat", "2"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [row["field"] for row in rows if row["field"].endswith("DCV")] == ["DCV", "module[0].DCV", "module[1].DCV"]
+    assert main(["sunspec", "map", "109"]) == 1
+    assert "no definition of model 109" in capsys.readouterr().err
+
+
 def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     with inverter(103) as simulator:
         assert main(["sunspec", "scan", f"tcp://127.0.0.1:{simulator.url.port}", "--json"]) == 0
