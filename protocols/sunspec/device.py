@@ -55,6 +55,7 @@ class SunDevice:
         self._powers: dict[int, int] = {}
         self.end = self._lay_out(self.base + 2)
         self._spots = [self._spot(point) for point in plan.points]
+        self._counts = {at for at, point in enumerate(plan.points) if self._is_count(point)}
         for point in plan.points:
             self._implement(point)
 
@@ -121,6 +122,11 @@ class SunDevice:
         start, shape = self.models[point.model, point.instance]
         return start, shape.find(point.path)
 
+    def _is_count(self, point: SunPoint) -> bool:
+        """The layout rests on this point: it is the device's own, whatever is painted."""
+        _, shape = self.models[point.model, point.instance]
+        return not point.path.groups and point.path.point in ("ID", "L", *count_points(shape.model))
+
     def _implement(self, point: SunPoint) -> None:
         """What commands write along is there, at 0."""
         start, shape = self.models[point.model, point.instance]
@@ -149,7 +155,8 @@ class SunDevice:
 
     def paint(self, values: Values) -> None:
         """What the device measures from now on; engineering values of all its bindings."""
-        order = sorted(range(len(values)), key=lambda position: not self.bindings.commanded[position])
+        free = (position for position in range(len(values)) if position not in self._counts)
+        order = sorted(free, key=lambda position: not self.bindings.commanded[position])
         raws = {position: self._engineering(position, float(values[position])) for position in order}
         for position, raw in raws.items():
             self._grow(position, raw)

@@ -7,6 +7,7 @@ moved. Helpers are not published.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,9 +22,14 @@ from protocols.sunspec.plan import Reading
 
 HELPER_ROW: Final = np.uint32(0xFFFFFFFF)
 READINGS: Final = tuple(Reading)
-_POWERS: Final = 10.0 ** np.arange(MAX_SCALE + 1)
+_Convert = Callable[[Values, NDArray[np.int64]], Values]
+
+_POWERS: Final = np.arange(-MAX_SCALE, MAX_SCALE + 1)
+_UP: Final = 10.0 ** np.maximum(_POWERS, 0)
+_DOWN: Final = 10.0 ** np.maximum(-_POWERS, 0)
 _NEVER: Final = np.uint32(Quality.NEVER_REPORTED)
 _INVALID: Final = np.uint32(Quality.INVALID)
+_GOOD: Final = np.uint32(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +61,9 @@ class SunScan(Scan):
         """Points the device does not implement, or that were not read yet."""
         self.moved = False
         """A guard differs: the models are no longer where they were found."""
+        self._fixed = decoding.helper < 0
+        self._helper = np.maximum(decoding.helper, 0)
+        self._states = list(_states(decoding))
         super().__init__(bindings, limits)
 
     def factor(self, position: int) -> int | None:
@@ -64,19 +73,19 @@ class SunScan(Scan):
         return int(power) if abs(power) <= MAX_SCALE else None
 
     def _decode(self) -> tuple[Values, Qualities]:
-        raw = np.full(len(self.bindings), np.nan)
-        raw[self._read] = self._codec.values(self._image)
+        everything = len(self._read) == len(self.bindings)
+        found = self._codec.values(self._image)
+        raw = found if everything else np.full(len(self.bindings), np.nan)
+        raw[self._read] = found
         fresh = self._read[self._got[self._block_of]]
         self._take_helpers(raw, fresh)
-        last = np.zeros(len(self.bindings))
+        last = self._values if everything else np.zeros(len(self.bindings))
         last[self._read] = self._values
-        values, qualities = self._points(raw[: self.points], last[: self.points])
+        values, qualities = raw.copy(), np.zeros(len(raw), np.uint32)
+        values[: self.points], qualities[: self.points] = self._engineering(raw[: self.points], last[: self.points])
         seen = fresh[fresh < self.points]
         self.missing[seen] = (qualities[seen] & _NEVER) != 0
-        rest = len(self.bindings) - self.points
-        values = np.concatenate([values, np.zeros(rest)])
-        qualities = np.concatenate([qualities, np.zeros(rest, np.uint32)])
-        return values[self._read], qualities[self._read]
+        return (values, qualities) if everything else (values[self._read], qualities[self._read])
 
     def _take_helpers(self, raw: Values, fresh: NDArray[np.int64]) -> None:
         found = fresh[fresh >= self.points] - self.points
@@ -84,31 +93,23 @@ class SunScan(Scan):
         guard = self.decoding.guard[found]
         self.moved |= bool((~np.isnan(guard) & (self.helpers[found] != guard)).any())
 
-    def _points(self, raw: Values, last: Values) -> tuple[Values, Qualities]:
+    def _engineering(self, raw: Values, last: Values) -> tuple[Values, Qualities]:
         """Engineering values: dividing by a power of ten gives the nearest number to the decimal that is meant."""
         what = self.decoding
         with np.errstate(all="ignore"):
             missing = np.isnan(raw) | (raw == what.missing)
-            power = np.where(what.helper >= 0, np.append(self.helpers, np.nan)[what.helper], what.power)
+            power = np.where(self._fixed, what.power, self.helpers.take(self._helper, mode="clip"))
             unscaled = ~(np.abs(power) <= MAX_SCALE)
-            power = np.where(unscaled, 0, power).astype(np.int64)
-            values = raw * _POWERS[np.maximum(power, 0)] / _POWERS[np.maximum(-power, 0)]
-            self._states(raw, values)
+            power = np.where(unscaled, 0, power).astype(np.intp) + MAX_SCALE
+            values = raw * _UP.take(power) / _DOWN.take(power)
+            for convert, at, mark in self._states:
+                values[at] = convert(raw[at], mark)
             values = values * what.scale + what.offset
         wrong = (unscaled | ~np.isfinite(values)) & ~missing
         keep = missing | wrong
-        values[keep] = last[keep]
-        qualities = np.where(missing, _NEVER, np.uint32(0)) | np.where(wrong, _INVALID, np.uint32(0))
-        return values, qualities.astype(np.uint32)
-
-    def _states(self, raw: Values, values: Values) -> None:
-        what = self.decoding
-        for number, reading in enumerate(READINGS):
-            if reading is Reading.NUMBER:
-                continue
-            at = np.flatnonzero(what.reading == number)
-            if len(at):
-                values[at] = _STATES[reading](raw[at], what.mark[at])
+        if keep.any():
+            values[keep] = last[keep]
+        return values, np.where(missing, _NEVER, np.where(wrong, _INVALID, _GOOD))
 
     def batch(self) -> Batch | None:
         """What a finished pass brought, helpers left out; None when the models have moved."""
@@ -146,3 +147,11 @@ def _flag(raw: Values, mark: NDArray[np.int64]) -> Values:
 
 
 _STATES: Final = {Reading.BIT: _bit, Reading.STATE: _state, Reading.FLAG: _flag}
+
+
+def _states(what: Decoding) -> Iterator[tuple[_Convert, NDArray[np.intp], NDArray[np.int64]]]:
+    """What makes states of numbers, where, and with which marks."""
+    for reading, convert in _STATES.items():
+        at = np.flatnonzero(what.reading == READINGS.index(reading))
+        if len(at):
+            yield convert, at, what.mark[at]

@@ -127,6 +127,14 @@ def test_several_of_one_model_and_nested_groups() -> None:
     play(plan, story)
 
 
+def test_a_simulated_device_keeps_the_counts_its_layout_rests_on() -> None:
+    async def story(simulator: SunSpecSimulator, driver: SunSpecDriver, port: RecordingPort) -> None:
+        await until(lambda: port.value.tolist() == [2.0, 2.0], "two strings, whatever the plant says")
+        assert not port.log.of("model unusable")
+
+    play(inverter("strings,analog,803,,NStr,,,\nsoc,analog,803,,string[1].StrSoC,,,"), story)
+
+
 def test_a_model_of_another_length_is_told_and_gives_no_value() -> None:
     """The battery's model is two registers longer than its definition; the inverter's own is served."""
 
