@@ -26,6 +26,7 @@ from protocols.opcua.rights import Rights
 from protocols.opcua.services import EncodedResponse, ServiceTable
 from protocols.opcua.subscription import PointItem, Subscription
 from protocols.opcua.subscriptions import Subscriptions
+from protocols.opcua.systemevents import overflow_event
 from protocols.opcua.uastack import Codes, Ids, ua
 
 _CREATE: Final = int(Ids.CreateMonitoredItemsResponse_Encoding_DefaultBinary)
@@ -193,7 +194,9 @@ class ItemService:
             raise ServiceFault(Codes.BadAttributeIdInvalid)
         fields, result = compile_filter(parameters.Filter, self._space, node.id)
         settings = event_settings(parameters)
-        return EventItem(mode, settings, node.id, fields), settings, result
+        item = EventItem(mode, settings, node.id, fields)
+        item.overflow = overflow_event
+        return item, settings, result
 
     def _point_settings(
         self, subscription: Subscription, row: int, parameters: Any, timestamps: int, before: int = 0

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 from datetime import UTC, datetime
 
+from gateway.alarms import AlarmRecord
 from gateway.contracts import ServerPort
 from gateway.points import Changes
 from protocols.opcua.addressspace import AddressSpace
 from protocols.opcua.attributeservice import AttributeService
 from protocols.opcua.commanding import Commander
 from protocols.opcua.commandservice import CommandService
+from protocols.opcua.conditionservice import ConditionService
 from protocols.opcua.events import Event
 from protocols.opcua.itemservice import ItemService
 from protocols.opcua.plan import ServerPlan
@@ -43,6 +45,10 @@ class NodeServices:
         self.commander = Commander(plan.name, port.commands)
         self.commands = CommandService(self.space, self.reader, self.rights, self.commander)
         self.commands.add(server_methods(self.subscriptions))
+        self.conditions = ConditionService(
+            plan.name, self.space, port.alarms, self.subscriptions, port.commands, self.report
+        )
+        self.commands.add(self.conditions.find)
         self.space.set_values(server_values(plan, born, self.subscriptions))
         self._parts = (
             AttributeService(self.reader, self.rights),
@@ -61,6 +67,10 @@ class NodeServices:
 
     def commanded(self, row: int, feedback: int, remote: bool) -> None:
         """What changes in the field comes as a change."""
+
+    def alarms(self, records: list[AlarmRecord]) -> None:
+        """Alarm events, in order."""
+        self.conditions.alarms(records)
 
     def report(self, event: Event) -> None:
         """An event has happened: whoever monitors its source, or what stands above it, is told."""

@@ -144,6 +144,9 @@ class EventItem(OtherItem):
         self.notifier, self.fields = notifier, fields
         self.lost = 0
         """Events that a full queue has cost."""
+        self.overflow: Callable[[Any], Any] | None = None
+        """Makes the event that says so, for a notifier."""
+        self._overflowed = False
 
     def offer(self, event: Any) -> None:
         """An event has happened."""
@@ -160,6 +163,19 @@ class EventItem(OtherItem):
             newest = self._queue.pop()
             self._queue[-1] = newest
         self.lost += 1
+        self._overflowed = True
+
+    def take(self, most: int) -> list[bytes]:
+        """A queue that has lost events says so first, or last where the newest are lost (OPC 10000-4, 7.22.3)."""
+        told = self._overflow_told() if most > 0 else []
+        out = super().take(most - len(told))
+        return told + out if self.settings.discard_oldest else out + told
+
+    def _overflow_told(self) -> list[bytes]:
+        made = self.overflow(self.notifier) if self._overflowed and self.overflow is not None else None
+        self._overflowed = False
+        fields = self.fields(made) if made is not None else None
+        return [] if fields is None else [self._encoded(fields)]
 
     def _encoded(self, notification: Sequence[Any]) -> bytes:
         out = struct.pack("<Ii", self.settings.handle, len(notification))

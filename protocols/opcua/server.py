@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import socket
 
+from gateway.alarms import AlarmRecord
 from gateway.contracts import ServerPort
 from gateway.points import Changes
 from protocols.opcua.certificates import CertificateError
@@ -38,6 +39,10 @@ class OpcUaServer:
     def commanded(self, row: int, feedback: int, remote: bool) -> None:
         """A command was written to the field."""
         self.services.commanded(row, feedback, remote)
+
+    def alarms(self, records: list[AlarmRecord]) -> None:
+        """Tell whoever monitors events."""
+        self.services.alarms(records)
 
     async def start(self) -> None:
         """Listen. Raises `OSError` when the address is taken or the certificate cannot be had."""

@@ -24,6 +24,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gateway.alarms import AlarmRecord
 from gateway.points import Changes
 
 
@@ -127,6 +128,10 @@ class Services(Protocol):
 
     def commanded(self, row: int, feedback: int, remote: bool) -> None:
         """As `OutputServer.commanded`."""
+        ...
+
+    def alarms(self, records: list[AlarmRecord]) -> None:
+        """Alarm events; see `ServerPort.alarms`."""
         ...
 
     async def start(self) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from gateway.alarms import AlarmCatalogue
+from gateway.alarms.mirror import AlarmMirror
 from gateway.contracts import Action, Command, OnOutcome, Outcome, Reason, Stage
 from gateway.points import Kind, Point, PointCatalogue, Quality, changes
 from gateway.trace import TraceRing
@@ -99,6 +101,7 @@ class FakePort:
         self.table = Table(len(catalogue))
         self.commands = ScriptedCommands()
         self.trace = TraceRing()
+        self.alarms = AlarmMirror(AlarmCatalogue(points=catalogue))
         self.confirmed: dict[str, int] = {}
         self.published: dict[int, float] = {}
         self.seq = 0
