@@ -6,85 +6,15 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from asyncua import Client, ua
 
-from gateway.alarms import AlarmRules, Condition, Priority
-from gateway.alarms.actions import AlarmRefused
-from gateway.alarms.mirror import AlarmMirror
-from gateway.contracts import Command, OnOutcome, Outcome, Reason, Stage
-from gateway.points import Kind, Point, PointCatalogue
-from tests.kit.alarmkit import START_S, Definition, Story, alarm_catalogue
-from tests.kit.opcuakit import Plant, client, running
+from tests.kit.alarmkit import START_S
+from tests.kit.conditionkit import DOOR, HOT, OPEN, TEMP, ConditionSite
+from tests.kit.opcuakit import client, running
 
-TEMP, DOOR, RUN = range(3)
-POINTS = PointCatalogue.of(
-    [
-        Point(row=TEMP, name="bess1/temp", kind=Kind.ANALOG, unit="degC", description="Cell temperature", device="bms"),
-        Point(row=DOOR, name="bess1/door", kind=Kind.BINARY, description="Door"),
-        Point(row=RUN, name="bess1/run", kind=Kind.CONTROL),
-    ]
-)
-HOT, OPEN = "bess1/temp/hh", "bess1/door/alarm"
 HOT_ID, OPEN_ID = ua.NodeId("bess1/temp|hh", 2), ua.NodeId("bess1/door|alarm", 2)
 SERVER = ua.NodeId(ua.ObjectIds.Server)
-
-
-class Site:
-    """A server whose port has an alarm engine behind it, as the core and the feed have."""
-
-    def __init__(self, folder: Path) -> None:
-        alarms = alarm_catalogue(
-            Definition(row=TEMP, condition=Condition.HH, limit=60, priority=Priority.CRITICAL),
-            Definition(row=TEMP, condition=Condition.L, limit=5),
-            Definition(row=DOOR, condition=Condition.ALARM, limit=1),
-            rules=AlarmRules(confirm=True),
-            of=POINTS,
-        )
-        self.story = Story(alarms)
-        self.story.engine.seq = 1 << 40
-        self.asked: list[Command] = []
-        commands = {"operator": np.array([RUN], np.uint32)}
-        self.plant = Plant(folder, POINTS, commands=commands)
-        port: Any = self.plant.port
-        self.mirror = port.alarms = AlarmMirror(alarms)
-        port.commands.script = self.command
-        self.plant.server.__init__(self.plant.plan, port)
-        for row in range(len(POINTS)):
-            port.set(row, 0.0)
-
-    def told(self, *seen: Any) -> None:
-        self.story.told(*seen)
-        self.tell()
-
-    def tell(self) -> None:
-        events, self.story.events = self.story.events, []
-        fresh = self.mirror.apply(events)
-        if fresh:
-            self.plant.server.alarms(fresh)
-
-    def submit(self, command: Command, on_outcome: OnOutcome) -> None:
-        """The broker, as far as alarms go."""
-        self.asked.append(command)
-        refusal = (command.refusal, "") if command.refusal is not Reason.OK else None
-        if command.origin.master != "operator":
-            refusal = (Reason.NOT_AUTHORISED, "")
-        if refusal is None:
-            try:
-                by = command.origin.peer
-                self.story.act(command.action, command.subject, command.text, command.value, by)
-                self.tell()
-            except AlarmRefused as refused:
-                refusal = (refused.reason, str(refused))
-        if refusal is None:
-            on_outcome(Outcome(id=command.id, stage=Stage.ACCEPTED))
-            on_outcome(Outcome(id=command.id, stage=Stage.COMPLETED))
-        else:
-            on_outcome(Outcome(id=command.id, stage=Stage.REFUSED, reason=refusal[0], text=refusal[1]))
-
-    def command(self, command: Command, on_outcome: OnOutcome) -> None:
-        self.submit(command, on_outcome)
 
 
 async def until(condition: Any, timeout_s: float = 10.0) -> None:
@@ -177,7 +107,7 @@ COMMENT = ua.ObjectIds.ConditionType_AddComment
 
 def play(scenario: Any, folder: Path, user: str = "operator") -> None:
     async def run() -> None:
-        site = Site(folder)
+        site = ConditionSite(folder)
         async with running(site.plant), await client(site.plant, site.plant.app(), user) as ua_client:
             async with asyncio.timeout(40):
                 await scenario(site, ua_client)
@@ -186,7 +116,7 @@ def play(scenario: Any, folder: Path, user: str = "operator") -> None:
 
 
 def test_an_alarm_is_told_acknowledged_and_confirmed(tmp_path: Path) -> None:
-    async def scenario(site: Site, ua_client: Client) -> None:
+    async def scenario(site: ConditionSite, ua_client: Client) -> None:
         heard = await Listener(ua_client).listen()
         site.told((TEMP, 61.5), (DOOR, 1))
         await until(lambda: len(heard.events) == 2)
@@ -220,7 +150,7 @@ def test_an_alarm_is_told_acknowledged_and_confirmed(tmp_path: Path) -> None:
 
 
 def test_an_event_id_of_another_time_or_alarm_acknowledges_nothing(tmp_path: Path) -> None:
-    async def scenario(site: Site, ua_client: Client) -> None:
+    async def scenario(site: ConditionSite, ua_client: Client) -> None:
         heard = await Listener(ua_client).listen()
         site.told((TEMP, 61), (DOOR, 1))
         await until(lambda: len(heard.events) == 2)
@@ -242,7 +172,7 @@ def test_an_event_id_of_another_time_or_alarm_acknowledges_nothing(tmp_path: Pat
 
 
 def test_a_refresh_tells_what_stands_between_two_marks(tmp_path: Path) -> None:
-    async def scenario(site: Site, ua_client: Client) -> None:
+    async def scenario(site: ConditionSite, ua_client: Client) -> None:
         site.told((TEMP, 61), (DOOR, 1))
         heard = await Listener(ua_client).listen()
         other = await Listener(ua_client).listen()
@@ -276,7 +206,7 @@ def test_a_refresh_tells_what_stands_between_two_marks(tmp_path: Path) -> None:
 
 
 def test_conditions_are_found_by_browsing_from_server_and_source(tmp_path: Path) -> None:
-    async def scenario(site: Site, ua_client: Client) -> None:
+    async def scenario(site: ConditionSite, ua_client: Client) -> None:
         site.told((TEMP, 61))
         server = ua_client.get_node(SERVER)
         areas = await server.get_referenced_nodes(ua.ObjectIds.HasNotifier, ua.BrowseDirection.Forward)
@@ -329,7 +259,7 @@ async def _if_mandatory(child: Any) -> set[str]:
 
 
 def test_shelving_by_the_standard_methods(tmp_path: Path) -> None:
-    async def scenario(site: Site, ua_client: Client) -> None:
+    async def scenario(site: ConditionSite, ua_client: Client) -> None:
         shelving = ua.NodeId("bess1/temp|hh.ShelvingState", 2)
         minute = ua.Variant(60_000.0, ua.VariantType.Double)
         await act(ua_client, shelving, ua.ObjectIds.ShelvedStateMachineType_TimedShelve, minute)
@@ -363,7 +293,7 @@ def test_shelving_by_the_standard_methods(tmp_path: Path) -> None:
 
 
 def test_who_may_not_command_may_look_only(tmp_path: Path) -> None:
-    async def scenario(site: Site, ua_client: Client) -> None:
+    async def scenario(site: ConditionSite, ua_client: Client) -> None:
         heard = await Listener(ua_client).listen()
         site.told((TEMP, 61))
         await until(lambda: len(heard.events) == 1)
@@ -376,7 +306,7 @@ def test_who_may_not_command_may_look_only(tmp_path: Path) -> None:
 
 
 def test_a_device_s_events_are_its_own_and_a_where_clause_picks(tmp_path: Path) -> None:
-    async def scenario(site: Site, ua_client: Client) -> None:
+    async def scenario(site: ConditionSite, ua_client: Client) -> None:
         device = await Listener(ua_client).listen(ua.NodeId("|Devices/bms", 2))
         where = ua.ContentFilter()
         severity = ua.SimpleAttributeOperand()
@@ -400,7 +330,7 @@ def test_a_device_s_events_are_its_own_and_a_where_clause_picks(tmp_path: Path) 
 
 
 def test_a_queue_that_overflows_says_so(tmp_path: Path) -> None:
-    async def scenario(site: Site, ua_client: Client) -> None:
+    async def scenario(site: ConditionSite, ua_client: Client) -> None:
         heard = await Listener(ua_client).listen(queue=3)
         for _ in range(4):
             site.told((TEMP, 61))
