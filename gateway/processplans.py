@@ -23,6 +23,8 @@ class WorkerPlan:
     catalogue: PointCatalogue
     server: ServerEntry
     alarms: AlarmCatalogue | None = None
+    history: Path | None = None
+    """Where the historian records; None: nothing is recorded."""
 
 
 def process_plans(plan: SitePlan, state_dir: Path | None) -> ProcessPlans:
@@ -39,6 +41,7 @@ def process_plans(plan: SitePlan, state_dir: Path | None) -> ProcessPlans:
             catalogue=plan.catalogue,
             server=server,
             alarms=plan.alarms,
+            history=None if plan.history is None else plan.state_dir / plan.history.folder,
         )
         title = f"{server.protocol} {server.name}"
         processes[title] = ("worker", pickle.dumps(worker, pickle.HIGHEST_PROTOCOL))

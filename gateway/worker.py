@@ -17,10 +17,12 @@ from gateway.alarms.mirror import AlarmMirror
 from gateway.alarms.model import AlarmRecord
 from gateway.child import Child
 from gateway.contracts.command import CommandPort
+from gateway.contracts.history import HistoryReader
 from gateway.contracts.log import Log
 from gateway.contracts.server import AlarmsView, OutputServer, TableView
 from gateway.feed.address import socket_path
 from gateway.feed.client import FeedClient
+from gateway.history.ondemand import HistoryOnDemand
 from gateway.inspection import Inspection, inspection_path
 from gateway.log import get_log
 from gateway.points.change import Changes, Rows, Values, changes
@@ -35,6 +37,7 @@ class _Port:
     def __init__(self, client: FeedClient, catalogue: PointCatalogue, state_dir: Path, log: Log) -> None:
         self._client = client
         self.catalogue, self.state_dir, self.log = catalogue, state_dir, log
+        self.history: HistoryReader | None = None
         self.table: TableView = client.mirror
         self.commands: CommandPort = client
         self.trace = TraceRing()
@@ -60,6 +63,8 @@ class Worker:
         )
         make: Callable[[Any, Any], OutputServer] = registry.load(registry.grid(entry.protocol).server)
         self.port = _Port(self.client, plan.catalogue, plan.state_dir, log)
+        if plan.history is not None:
+            self.port.history = HistoryOnDemand(plan.history)
         self.server = make(entry.plan, self.port)
         path = inspection_path(plan.state_dir, entry.name)
         self.inspection = Inspection(path, entry.masters, self.port.trace, log)

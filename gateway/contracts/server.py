@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.contracts.command import CommandPort
+from gateway.contracts.history import HistoryReader
 from gateway.contracts.log import Log
 from gateway.points.change import Changes, Qualities, Rows, Times, Values
 from gateway.points.model import PointCatalogue
@@ -76,6 +77,8 @@ class ServerPort(Protocol):
     trace: FrameTrace
     alarms: AlarmsView
     """As they stand; a server that wants to be told has a method ``alarms(records: list[AlarmRecord]) -> None``."""
+    history: HistoryReader | None
+    """What was recorded; None where the site records nothing."""
     state_dir: Path
     """For what must survive this process: journals."""
 

@@ -14,6 +14,7 @@ from protocols.opcua.commanding import Commander
 from protocols.opcua.commandservice import CommandService
 from protocols.opcua.conditionservice import ConditionService
 from protocols.opcua.events import Event
+from protocols.opcua.historyservice import HistoryService, extend_history
 from protocols.opcua.itemservice import ItemService
 from protocols.opcua.plan import ServerPlan
 from protocols.opcua.reading import Reader
@@ -49,6 +50,8 @@ class NodeServices:
             plan.name, self.space, port.alarms, self.subscriptions, port.commands, self.report
         )
         self.commands.add(self.conditions.find)
+        self.history = HistoryService(self.reader, catalogue, port.history, port.log)
+        extend_history(self.space, port.history)
         self.space.set_values(server_values(plan, born, self.subscriptions))
         self._parts = (
             AttributeService(self.reader, self.rights),
@@ -56,6 +59,7 @@ class NodeServices:
             SubscriptionService(self.subscriptions),
             ItemService(self.subscriptions, self.space, catalogue, self.reader, self.rights),
             self.commands,
+            self.history,
         )
 
     def install(self, table: ServiceTable) -> None:
@@ -85,3 +89,4 @@ class NodeServices:
 
     async def stop(self) -> None:
         await self.subscriptions.stop()
+        self.history.stop()

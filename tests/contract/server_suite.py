@@ -101,6 +101,7 @@ class FakePort:
         self.table = Table(len(catalogue))
         self.commands = ScriptedCommands()
         self.trace = TraceRing()
+        self.history: Any = None
         self.alarms = AlarmMirror(AlarmCatalogue(points=catalogue))
         self.confirmed: dict[str, int] = {}
         self.published: dict[int, float] = {}
