@@ -141,7 +141,7 @@ class HistoryService:
     def _encoded(self, row: int, page: Page, point: bytes, timestamps: int) -> bytes:
         count = len(page.time_ns)
         if not count:
-            return _result(int(Codes.GoodNoData))
+            return _result(int(Codes.GoodNoData), b"", struct.pack("<i", 0))
         types = np.full(count, self._reader.types[row], np.uint8)
         codes = status_codes(page.quality)
         server_ns = page.time_ns if timestamps in (SERVER, BOTH) else 0
