@@ -81,7 +81,8 @@ class Host:
         loop = asyncio.get_running_loop()
         self._audit.start()
         self._listener = await loop.create_server(lambda: Connection(self), self.plan.host, self.plan.port, backlog=64)
-        self._look_s = time.monotonic() + EXPIRY_LOOK_S
+        now_s = time.monotonic()
+        self._look_s, self._minute_s = now_s + EXPIRY_LOOK_S, now_s + 60.0
         self._tick = loop.call_later(TICK_S, self._on_tick)
         self.log.info(
             "listening",

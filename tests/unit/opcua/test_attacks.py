@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from asyncua import Client, ua
 from asyncua.crypto import security_policies
+from asyncua.ua.ua_binary import struct_from_binary
 
+from gateway.points import Kind
 from protocols.opcua import wire
 from protocols.opcua.uastack import Codes
-from tests.contract.server_suite import until
+from tests.contract.server_suite import catalogue, until
 from tests.kit.opcuakit import PASSWORD, App, Plant, client, running
 from tests.peers.rawopcua import RawClient
 
@@ -126,6 +128,46 @@ def test_the_session_is_made_with_the_channels_certificate(tmp_path: Path, shown
                 await made.create_session()
             assert told.value.code == Codes.BadCertificateInvalid
             made.disconnect_socket()
+
+    asyncio.run(scenario())
+
+
+class Told:
+    """Hears data changes."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+
+    def datachange_notification(self, node: Any, value: Any, data: Any) -> None:
+        self.values.append(value)
+
+
+def test_a_subscription_is_its_owners(tmp_path: Path) -> None:
+    """Evidence 4: another session deletes, changes, reads again and takes over nothing."""
+
+    async def scenario() -> None:
+        plant = Plant(tmp_path, catalogue(("power", Kind.ANALOG)))
+        plant.port.set(0, 1.0)
+        async with (
+            witnessed(plant),
+            await client(plant, plant.app("owner")) as owner,
+            await client(plant, plant.app("thief"), user="engineer") as thief,
+        ):
+            told = Told()
+            subscription = await owner.create_subscription(100, told)
+            await subscription.subscribe_data_change(owner.get_node("ns=2;s=power"))
+            await until(lambda: told.values == [1.0])
+            number = subscription.subscription_id
+            (deleted,) = await thief.uaclient.delete_subscriptions([number])
+            assert not deleted.is_good()
+            with contextlib.suppress(ua.UaStatusCodeError):
+                asked = ua.TransferSubscriptionsRequest()
+                asked.Parameters.SubscriptionIds = [number]
+                answer = await thief.uaclient.protocol.send_request(asked)
+                response = struct_from_binary(ua.TransferSubscriptionsResponse, answer)
+                assert not any(result.StatusCode.is_good() for result in response.Parameters.Results)
+            plant.port.change([(0, 2.0, 0, 1_700_000_001_000_000_000)])
+            await until(lambda: told.values == [1.0, 2.0])
 
     asyncio.run(scenario())
 
