@@ -197,6 +197,17 @@ class Host:
             # The peer is not told what is wrong with it (Part 4, 6.1.3).
             raise ChannelFault(Codes.BadSecurityChecksFailed, f"client certificate {chain[0].name}: {error}") from None
 
+    def _follow_users(self) -> None:
+        """Whoever was removed is out; whoever has other roles has them now."""
+        for session in self.sessions:
+            if not session.activated or not session.user:
+                continue
+            user = self.users.known(session.user)
+            if user is None:
+                self.sessions.close(session, True, "the user was removed")
+            else:
+                session.become(user)
+
     def _tell(self, address: str, what: str, cause: str) -> None:
         """Log a refusal once until something else happens."""
         if (address, cause) in self._told or len(self._told) >= CAUSES_KEPT:
@@ -207,6 +218,8 @@ class Host:
     def _on_tick(self) -> None:
         now_s = time.monotonic()
         self.sessions.expire(now_s)
+        if self.users.refresh():
+            self._follow_users()
         if now_s >= self._minute_s:
             self._minute_s = now_s + 60.0
             self._told.clear()

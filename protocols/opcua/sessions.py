@@ -83,6 +83,10 @@ class OpcUaSession:
         """All proofs were right: it is this connection's, and this user's."""
         self.home, self._last_peer = home, home.peer
         self.activated = True
+        self.become(user)
+
+    def become(self, user: User | None) -> None:
+        """This user's rights; None: an anonymous client's."""
         self.user = user.name if user else ""
         self.roles = user.all_roles if user else frozenset(("viewer",))
         self.role = highest(self.roles)

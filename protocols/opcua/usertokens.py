@@ -39,18 +39,25 @@ class Users:
         self._broken = ""
         self._proofs = {USERNAME: self._password, CERTIFICATE: self._certificate}
 
-    def refresh(self) -> None:
-        """Read the users file if it has changed; a broken one is logged once and changes nothing."""
+    def refresh(self) -> bool:
+        """Read the users file if it has changed (True); a broken one is logged once and changes nothing."""
         if not self._plan.users:
-            return
+            return False
+        changed = False
         try:
-            if self._store.refresh():
+            changed = self._store.refresh()
+            if changed:
                 self._log.info("users read", file=str(self._store.path), users=len(self._store.users))
-            self._broken = ""
+                self._broken = ""
         except UserFileError as error:
             if self._broken != str(error):
                 self._broken = str(error)
                 self._log.error("users file is of no use: those known before stay", cause=str(error))
+        return changed
+
+    def known(self, name: str) -> User | None:
+        """The user as the file has it now."""
+        return self._store.users.get(name)
 
     async def authenticate(self, parameters: Any, nonce: bytes, address: str) -> User | None:
         """The user of the token; None: anonymous. Raises `ServiceFault`."""

@@ -86,9 +86,8 @@ def test_a_site_serves_its_points_over_opc_ua(tmp_path: Path) -> None:
             assert abs(time.time() - read.SourceTimestamp.timestamp()) < 60
 
         async def commands(made: Client) -> None:
-            await made.get_node("ns=2;s=bess1/pcs/power_setpoint").write_value(
-                ua.Variant(-120.0, ua.VariantType.Double)
-            )
+            wanted = ua.DataValue(ua.Variant(-120.0, ua.VariantType.Double), StatusCode=None)
+            await made.get_node("ns=2;s=bess1/pcs/power_setpoint").write_attribute(ua.AttributeIds.Value, wanted)
 
         async def is_refused(made: Client) -> None:
             with pytest.raises(ua.UaStatusCodeError) as told:

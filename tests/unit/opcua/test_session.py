@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from asyncua import ua
 
+from gateway.users.store import read_users, write_users
+from tests.contract.server_suite import until
 from tests.kit.opcuakit import PASSWORD, POLICIES, Plant, client, running
 from tests.unit.opcua.test_attacks import bare_session
 
@@ -118,3 +121,31 @@ def test_an_idle_session_times_out_and_one_without_a_connection_waits_for_its_cl
     assert len(sessions) == 1 and session.congested and not ended
     sessions.expire(121.0)
     assert len(sessions) == 0 and ended == [False]  # its subscriptions may be transferred still
+
+
+def test_a_change_of_the_users_file_reaches_open_sessions(tmp_path: Path) -> None:
+    """Whoever was removed is out within a second or so; whoever has another role has it now."""
+
+    async def scenario() -> None:
+        plant = Plant(tmp_path)
+        app = plant.app()
+        async with running(plant):
+            removed, raised = await client(plant, app, user="engineer"), await client(plant, app, user="viewer")
+            await removed.connect()
+            await raised.connect()
+            host = plant.server.host
+            assert host is not None
+            (session,) = (session for session in host.sessions if session.user == "viewer")
+            known = dict(read_users(Path(plant.plan.users)))
+            del known["engineer"]
+            known["viewer"] = replace(known["viewer"], roles=frozenset(("operator",)))
+            write_users(Path(plant.plan.users), known)
+            await until(lambda: session.role == "operator")
+            with pytest.raises(ua.UaStatusCodeError) as told:
+                await removed.nodes.server.read_browse_name()
+            assert told.value.code == ua.StatusCodes.BadSessionIdInvalid
+            assert (await raised.nodes.server.read_browse_name()).Name == "Server"
+            await raised.disconnect()
+            removed.disconnect_socket()
+
+    asyncio.run(scenario())
