@@ -21,6 +21,7 @@ from typing import Final
 from gateway.control.controller import PriorityClass, Request
 from gateway.control.ramp import RampLimit
 
+_BACK_PART: Final = 0.005
 IN_LOCAL: Final = frozenset({PriorityClass.SAFETY, PriorityClass.INTERLOCK, PriorityClass.HOLD})
 """Classes that act while the site is switched to local: protection goes on, all else leaves the unit alone."""
 
@@ -40,6 +41,8 @@ class UnitState:
 
     base_kw: float | None = None
     add_kw: float = 0.0
+    responding: bool = False
+    """A response is added, or was and the device has not come back from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +84,60 @@ def arbitrate(
         return Decision(zero, 0.0, 0.0, first.priority, first.source, low, high, first.source, True, first.source)
     winner = _winner(requests)
     priority, source = (PriorityClass.HOLD, "held") if winner is None else (winner.priority, winner.source)
-    wish = winner.target_kw if winner is not None else state.base_kw if held_kw is None else held_kw
-    begin = state.base_kw if winner is not None and state.base_kw is not None else held_kw
-    begin = wish if begin is None else begin
+    add_wish, add_ramp, add_by = _additions(limits, requests, priority)
+    away = winner is None and _still_away(limits, state, held_kw)
+    add = add_ramp.step(state.add_kw, add_wish, dt_s)
+    responding = bool(add_by) and (add_wish != 0 or add != 0 or away)
+    wish, begin = _from_where(winner, state, held_kw, responding)
     if wish is None or begin is None:
         return Decision(UnitState(), None, None, priority, source, low, high, "", False, blocked_by)
-    base = _clamp(_ramp(limits, winner).step(begin, _clamp(wish, low, high), dt_s), low, high)
-    add_wish, add_ramp, add_by = _additions(limits, requests, priority)
-    add = add_ramp.step(state.add_kw, add_wish, dt_s)
+    base_low, base_high, base_by = _base_limits(requests, low, high, priority)
+    base = _clamp(_ramp(limits, winner).step(begin, _clamp(wish, base_low, base_high), dt_s), low, high)
     target, wanted = _clamp(base + add, low, high), wish + add_wish
-    if add_by and (add_wish or add):
+    if responding:
         priority, source = PriorityClass.RESPONSE, add_by
     limited_by = low_by if wanted < low else high_by if wanted > high else ""
-    after = UnitState(base, target - base)
+    if not limited_by and not base_low <= wish <= base_high:
+        limited_by = base_by
+    after = UnitState(base, target - base, responding)
     return Decision(after, target, wanted, priority, source, low, high, limited_by, False, blocked_by)
+
+
+def _from_where(
+    winner: Request | None, state: UnitState, held_kw: float | None, responding: bool
+) -> tuple[float | None, float | None]:
+    """(where the base set-point is to go, where it is now).
+
+    With nobody asking the base is what the device holds. But while a response is added, what the device holds is base
+    and response: the base from before counts until the device has come back to it.
+    """
+    if winner is not None:
+        begin = held_kw if state.base_kw is None else state.base_kw
+        return winner.target_kw, winner.target_kw if begin is None else begin
+    known = held_kw
+    if state.base_kw is not None and (held_kw is None or responding or state.responding):
+        known = state.base_kw
+    return known, known
+
+
+def _still_away(limits: UnitLimits, state: UnitState, held_kw: float | None) -> bool:
+    """A response has ended, and the device does not yet show the base again."""
+    if not state.responding or state.base_kw is None:
+        return False
+    tolerance = _BACK_PART * max(abs(limits.low_kw), abs(limits.high_kw))
+    return held_kw is None or not math.isfinite(tolerance) or abs(held_kw - state.base_kw) > tolerance
+
+
+def _base_limits(
+    requests: Sequence[Request], low: float, high: float, priority: PriorityClass
+) -> tuple[float, float, str]:
+    """Limits of set-points alone; protection goes by the whole ones."""
+    by = ""
+    if priority > PriorityClass.INTERLOCK:
+        for request in requests:
+            if request.base_low_kw > low or request.base_high_kw < high:
+                low, high, by = max(low, request.base_low_kw), min(high, request.base_high_kw), request.source
+    return (low, high, by) if low <= high else (0.0, 0.0, by)
 
 
 def _protects(request: Request) -> bool:

@@ -10,7 +10,8 @@ from gateway.control.interlock.condition import Condition, Vote, compile_conditi
 from gateway.control.interlock.effect import Effect, EffectError, EffectKind, EffectWords, parse_effects
 from gateway.control.interlock.plan import STOP_ALL, WATCHDOG, Interlock, OnBad, Reset
 from gateway.control.plan import ControlPlan
-from gateway.control.settings import InterlockRow, UnitSettings
+from gateway.control.ramp import RampLimit
+from gateway.control.settings import ControlSettings, InterlockRow, UnitSettings
 from gateway.control.unit import Fallback, SafeState, Unit
 from gateway.points.expression import ExpressionError
 from gateway.points.model import NO_ROW, Kind, PointCatalogue
@@ -45,13 +46,18 @@ class Compiler:
             unit_rows=section.unit_rows,
             interlocks=interlocks,
             rows=rows,
-            cycle_ms=settings.cycle_ms,
+            cycle_ms=self._cycle_ms(settings),
             start_grace_s=settings.start_grace_s,
             watchdog_s=settings.watchdog_s,
             bypass_max_s=settings.bypass_max_s,
             local_row=NO_ROW if local is None else local[0],
             remote_when=0.0 if local is None else local[1],
         )
+
+    def _cycle_ms(self, settings: ControlSettings) -> float:
+        """What `control` says; else the quickest that a droop entry wants; else the default."""
+        wanted = None if "cycle_ms" in settings.model_fields_set else self._section.further.cycle_ms()
+        return settings.cycle_ms if wanted is None else wanted
 
     # -- units -------------------------------------------------------------------------------------------------------
 
@@ -79,7 +85,9 @@ class Compiler:
             return None
         rated = self._rated(settings, droop, setpoint, entry)
         low, high = self._range(settings, setpoint, rated, entry)
-        ramp = settings.ramp_kw_per_s or _number(droop.get("ramp_kw_per_s"))
+        percent = _number(droop.get("ramp_percent_per_min"))
+        own = settings.ramp_kw_per_s or _number(droop.get("ramp_kw_per_s"))
+        ramp = RampLimit.strictest(own, percent, rated).kw_per_s
         return Unit(
             name=name,
             setpoint=setpoint,
@@ -94,7 +102,7 @@ class Compiler:
             low_kw=low,
             high_kw=high,
             rated_kw=rated,
-            ramp_kw_per_s=math.inf if ramp is None else ramp,
+            ramp_kw_per_s=ramp,
             resolution_kw=settings.resolution_kw,
             keep_alive_s=settings.keep_alive_s,
             valid_s=math.inf if settings.valid_s is None else settings.valid_s,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
+from gateway.control.evidence.files import StoredExcursion
 from gateway.control.image import Image
+from gateway.control.write import ControlWrite
 
 
 class PriorityClass(IntEnum):
@@ -37,7 +39,8 @@ class Request:
 
     `target_kw`: the base set-point; of all requests the one of the highest class wins. `add_kw`: on top of it, of
     the class RESPONSE (sums up; drops out while a higher class holds the base). `low_kw`/`high_kw`: limits, whatever
-    the class: all are intersected and hold at once. `ramp_kw_per_s`: of this request's own part; None is the unit's.
+    the class: all are intersected and hold at once; `base_low_kw`/`base_high_kw` limit the base set-point alone, and
+    leave what the response adds. `ramp_kw_per_s`: of this request's own part; None is the unit's.
     `stop`: zero at once and run off. `block`: no start and no set-point but 0.
     """
 
@@ -49,6 +52,8 @@ class Request:
     add_kw: float | None = None
     low_kw: float = -math.inf
     high_kw: float = math.inf
+    base_low_kw: float = -math.inf
+    base_high_kw: float = math.inf
     ramp_kw_per_s: float | None = None
     stop: bool = False
     block: bool = False
@@ -74,8 +79,18 @@ class UnitView:
 class Controller(Protocol):
     """One controller of one or several units. State lives in the object; it changes in `step` alone.
 
-    `points` of a result are what the controller publishes: table row -> value.
+    `points` of a result are what the controller publishes: table row -> value. `ControllerBase` says what the others
+    are.
     """
+
+    @property
+    def commands(self) -> Mapping[int, TakeValue]: ...
+    @property
+    def own_only(self) -> Collection[int]: ...
+    @property
+    def urgent(self) -> Iterable[int]: ...
+    def failed(self, row: int, now_ns: int) -> None: ...
+    def finished(self) -> Sequence[StoredExcursion]: ...
 
     @property
     def inputs(self) -> Iterable[int]:
@@ -94,3 +109,35 @@ class ControllerResult:
     requests: Sequence[Request] = ()
     points: Sequence[tuple[int, float]] = ()
     invalid: Sequence[int] = ()
+    writes: Sequence[ControlWrite] = ()
+    """Of points that no unit's arbitration drives."""
+
+
+TakeValue = Callable[[float, int], str]
+"""(value, monotonic ns) -> why it is refused, empty when it is taken."""
+
+
+class ControllerBase:
+    """What most controllers have nothing of."""
+
+    @property
+    def commands(self) -> Mapping[int, TakeValue]:
+        """Command points of the gateway itself that it takes, by table row."""
+        return {}
+
+    @property
+    def own_only(self) -> Collection[int]:
+        """Those of them that a person on the gateway may command, and no master."""
+        return ()
+
+    @property
+    def urgent(self) -> Iterable[int]:
+        """Inputs whose change brings the cycle forward."""
+        return ()
+
+    def failed(self, row: int, now_ns: int) -> None:
+        """A device did not take a write of this controller."""
+
+    def finished(self) -> Sequence[StoredExcursion]:
+        """Evidence that is complete and is to be kept; it is the caller's from now on."""
+        return ()

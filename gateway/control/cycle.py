@@ -10,11 +10,12 @@ from gateway.control.arbitration import Decision, UnitState, arbitrate
 from gateway.control.controller import Controller, PriorityClass, Request, UnitView
 from gateway.control.image import Image
 from gateway.control.interlock.engine import InterlockEngine, InterlockEvent
-from gateway.control.output import ControlWrite, UnitOutput
+from gateway.control.output import UnitOutput
 from gateway.control.plan import ControlPlan
 from gateway.control.soclimits import SocLimits
 from gateway.control.standing import StandingSetpoints
 from gateway.control.unit import SafeState
+from gateway.control.write import ControlWrite
 from gateway.points.model import NO_ROW
 
 _POINTS_NS: Final = 100_000_000
@@ -92,6 +93,7 @@ class ControlCycle:
                 said = controller.step(image, views)
                 result.points.extend(said.points)
                 result.invalid.extend(said.invalid)
+                result.writes.extend(said.writes)
                 yield from said.requests
 
     def view(self, i: int) -> UnitView:
@@ -157,6 +159,8 @@ class ControlCycle:
             self.outputs[write.unit].failed(write.row, now_ns)
         else:
             self._written.pop(write.row, None)
+            for controller in self.controllers:
+                controller.failed(write.row, now_ns)
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 

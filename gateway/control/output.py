@@ -10,6 +10,7 @@ from gateway.control.arbitration import Decision
 from gateway.control.controller import PriorityClass
 from gateway.control.image import Image
 from gateway.control.unit import Unit
+from gateway.control.write import ControlWrite
 from gateway.points.model import NO_ROW
 
 _AGAIN_NS: Final = 1_000_000_000
@@ -17,15 +18,6 @@ _AGAIN_NS: Final = 1_000_000_000
 _DISOBEYED_NS: Final = 3_000_000_000
 """A device that shows another set-point for so long after a write has lost it."""
 _HEARTBEAT_WRAP: Final = 32_768
-
-
-@dataclass(frozen=True, slots=True)
-class ControlWrite:
-    """One value for one commanded point. `unit` is an index, -1 for an interlock's own write."""
-
-    row: int
-    value: float
-    unit: int
 
 
 @dataclass(slots=True)

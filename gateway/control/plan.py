@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.control.controller import Controller
 from gateway.control.interlock.plan import Interlock
@@ -48,3 +48,7 @@ class ControlPlan:
     remote_when: float = 0.0
     controllers: Sequence[ControllerPlan] = field(default=())
     """Plans of further controllers, in the order in which they are asked."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Every setting of control as the site has it, by section, for the attestation."""
+    attestation: str = ""
+    """SHA-256 of the settings."""

@@ -11,19 +11,23 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.commands import CommandBroker
+from gateway.claim import Refusal
+from gateway.commands import LOCAL_SERVER, CommandBroker
+from gateway.contracts.command import Command, Reason
 from gateway.contracts.driver import WriteLost, WriteRefused
 from gateway.contracts.log import Log
 from gateway.control.claims import RunClaim, SetpointClaim
+from gateway.control.controller import TakeValue
 from gateway.control.cycle import ControlCycle, CycleResult, safe_requests
+from gateway.control.evidence.keeper import EvidenceKeeper
 from gateway.control.image import ImagePlan
 from gateway.control.interlock.engine import InterlockEngine
 from gateway.control.interlock.plan import WATCHDOG
 from gateway.control.operations import Operations
-from gateway.control.output import ControlWrite
 from gateway.control.plan import ControlPlan
 from gateway.control.store import ControlStore, StoreLost
 from gateway.control.watchdog import Watchdog
+from gateway.control.write import ControlWrite
 from gateway.fastwrites import Overtaken
 from gateway.points.change import Changes, Qualities, Rows, Times, Values
 from gateway.points.model import NO_ROW
@@ -95,6 +99,7 @@ class ControlRunner:
         self._image = self._take()
         self._watched: NDArray[np.bool_] = np.zeros(len(table.value), np.bool_)
         self._watched[list(self.engine.inputs)] = True
+        self._watched[[row for controller in controllers for row in controller.urgent if row != NO_ROW]] = True
         self._acknowledged = [_Acknowledged() for _ in plan.units]
         self._period_ns = int(plan.cycle_ms * 1e6)
         self._next_ns = 0
@@ -103,6 +108,7 @@ class ControlRunner:
         self._steps: asyncio.Future[None] | None = None
         self._recorded_ns = [0] * len(plan.units)
         self._unrecorded: set[int] = set()
+        self._evidence = EvidenceKeeper(store.directory, log)
         self._watchdog = Watchdog(plan.watchdog_s, store.mark_stalled, log)
         self._counted_ns = 0
         self._claim()
@@ -113,12 +119,30 @@ class ControlRunner:
             if unit.run != NO_ROW:
                 self._broker.claim(unit.run, RunClaim(self, i))
         self.operations.register(self._broker)
+        for controller in self.cycle.controllers:
+            for row, take in controller.commands.items():
+                self._broker.handle_point(row, self._taker(take, row in controller.own_only))
+
+    def _taker(self, take: TakeValue, own_only: bool) -> Callable[[Command], Refusal | None]:
+        """A controller's command point as the broker sees it."""
+
+        def handle(command: Command) -> Refusal | None:
+            if own_only and command.origin.server != LOCAL_SERVER:
+                return Reason.NOT_AUTHORISED, "only a person on the gateway itself may do this"
+            trouble = take(command.value, time.monotonic_ns())
+            if trouble:
+                return Reason.OUT_OF_RANGE, trouble
+            self.kick()
+            return None
+
+        return handle
 
     # -- life --------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Latches back from the disk, then the first cycle. Raises `OSError` when the directory cannot be used."""
         self._restore()
+        self._evidence.start(self.plan.attestation, self.plan.settings)
         if self._store.was_stalled():
             self.engine.raise_row(WATCHDOG, "the control cycle had stalled, the core was started again")
         self._watchdog.start()
@@ -132,6 +156,7 @@ class ControlRunner:
             if handle is not None:
                 handle.cancel()
         self._save()
+        self._evidence.stop([stored for each in self.cycle.controllers for stored in each.finished()])
         self._store.stop()
 
     def _restore(self) -> None:
@@ -303,6 +328,9 @@ class ControlRunner:
             for unit, at in zip(self.plan.units, self.plan.unit_rows, strict=True)
         ]
         counters.cycle_us = counters.jitter_us = 0.0
+        kept = [stored for controller in self.cycle.controllers for stored in controller.finished()]
+        if kept:
+            self._evidence.keep(kept)
         self._show(CycleResult(points=points))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 from zoneinfo import ZoneInfo
 
 BLOCKS: Final = 96
@@ -20,10 +20,15 @@ class BlockName:
     day: dt.date
     index: int
 
+    FIRST: ClassVar[BlockName]
+
     @property
     def number(self) -> int:
         """1 to 96, as load despatch centres count."""
         return self.index + 1
+
+
+BlockName.FIRST = BlockName(dt.date(1970, 1, 1), 0)
 
 
 def block_at(time_ns: int, zone: ZoneInfo) -> tuple[BlockName, float]:
@@ -76,9 +81,15 @@ class BlockMeter:
     last: BlockEnergy | None = None
     _time_ns: int = 0
 
-    def step(self, time_ns: int, power_kw: float | None, scheduled_kw: float | None) -> bool:
-        """Account for the time since the last step. True when a block ended. A clock set back starts anew."""
-        block, _ = block_at(time_ns, self.zone)
+    def step(
+        self, time_ns: int, power_kw: float | None, scheduled_kw: float | None, block: BlockName | None = None
+    ) -> bool:
+        """Account for the time since the last step. True when a block ended. A clock set back starts anew.
+
+        `block`: the one that holds `time_ns`, for a caller that knows it already.
+        """
+        if block is None:
+            block, _ = block_at(time_ns, self.zone)
         before, self._time_ns = self._time_ns, time_ns
         present = self.present
         if present is None or block < present.block or time_ns < before:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +13,12 @@ from gateway.alarms.model import Priority
 from gateway.alarms.seed import AlarmSeed
 from gateway.contracts import Place, Report
 from gateway.control.compile import Compiler, local_remote
+from gateway.control.frequency.plan import DroopPlan
+from gateway.control.further.compile import FurtherCompiler
+from gateway.control.further.section import FURTHER, FurtherSection
 from gateway.control.interlock.effect import EffectError, EffectKind, parse_effects
 from gateway.control.interlock.plan import BUILT_IN, InterlockRows
+from gateway.control.lookup import Lookup
 from gateway.control.plan import ControlPlan, RunnerRows
 from gateway.control.settings import ControlSettings, InterlockRow, UnitSettings
 from gateway.control.unit import UnitRows
@@ -21,9 +27,6 @@ from gateway.sitemaps import MapReader
 from gateway.sitepoints import SitePoints
 from gateway.sitesection import Section
 
-NOT_RUN: Final = {
-    "droop": "frequency droop is not run by this version: a site that relies on it must not start without it",
-}
 AddPoint = Callable[[str, Kind, Place, str], int]
 """(name below ``system/``, kind, place, description) -> row."""
 
@@ -79,6 +82,9 @@ class ControlSection:
     droop: dict[str, dict[str, Any]]
     """Keys of `droop` entries by unit, as far as they are sound enough to derive a unit from."""
     rows: list[MatrixRow]
+    further: FurtherSection
+    folder: Path
+    maps: MapReader
     unit_rows: list[UnitRows] = field(default_factory=list)
     interlock_rows: dict[str, InterlockRows] = field(default_factory=dict)
     runner_rows: RunnerRows | None = None
@@ -89,9 +95,6 @@ class ControlSection:
         if not isinstance(top.value.get("control"), dict):
             return None
         section = top.inner("control")
-        for key, message in NOT_RUN.items():
-            if section.value.get(key):
-                report.error(section.key_place(key), message)
         settings = section.validate(ControlSettings, report)
         if settings is None:
             return None
@@ -108,7 +111,7 @@ class ControlSection:
                 named.add(name)
                 units.append((unit, entry))
         rows = _matrix(settings.interlocks, folder, section, maps, report)
-        return cls(settings, section, units, droop, rows)
+        return cls(settings, section, units, droop, rows, FurtherSection.read(section, report), folder, maps)
 
     @property
     def runs(self) -> bool:
@@ -140,6 +143,7 @@ class ControlSection:
             if name not in self.interlock_rows:
                 rows = made(f"interlock/{name}", _INTERLOCK_POINTS, row.place, name, text)
                 self.interlock_rows[name] = InterlockRows(**rows)
+        self.further.system_points(add)
 
     def seeds(self) -> list[AlarmSeed]:
         """Each interlock that is in force is an alarm; units are groups of first-out; a bypass is told as well."""
@@ -164,7 +168,7 @@ class ControlSection:
                 row=at.bypassed, place=place, priority=Priority.LOW, message=f"Interlock {name} is bypassed"
             )
             out += [seed, bypass]
-        return out
+        return out + self.further.seeds()
 
     def local_remote(self, points: SitePoints, catalogue: PointCatalogue, report: Report) -> tuple[int, float] | None:
         """(row, value that allows remote control) of the local/remote switch."""
@@ -174,7 +178,23 @@ class ControlSection:
         """The plan, once all points are known; None where there is nothing to run or something is wrong."""
         if self.runner_rows is None:
             return None
-        return Compiler(self, points, catalogue, report).compile()
+        plan = Compiler(self, points, catalogue, report).compile()
+        if plan is None:
+            return None
+        lookup = Lookup(points, catalogue, report)
+        controllers = FurtherCompiler(self.further, plan.units, lookup, self.maps, self.folder).compile()
+        facts = self._facts() | {"droop": {e.name: e.settings for e in controllers if isinstance(e, DroopPlan)}}
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+        return replace(plan, controllers=controllers, settings=facts, attestation=digest)
+
+    def _facts(self) -> dict[str, Any]:
+        """Every setting of control: units, matrix, controllers, with what profiles add."""
+        return {
+            "control": self.settings.model_dump(exclude={"units", *FURTHER}),
+            "units": {unit.unit: unit.model_dump() for unit, _ in self.units},
+            "interlocks": {row.settings.name: row.settings.model_dump() for row in self.rows},
+            **self.further.facts(),
+        }
 
 
 def entry_unit(name: str) -> UnitSettings | None:

@@ -60,7 +60,12 @@ class ControlSettings(Strict):
     bypass_max_s: _Positive = 8 * 3600.0
     interlocks: str | None = None
     units: Entries = Field(default_factory=list)
-    droop: Any = None
+    droop: Entries = Field(default_factory=list)
+    agc: Entries = Field(default_factory=list)
+    schedules: Entries = Field(default_factory=list)
+    reactive: Entries = Field(default_factory=list)
+    fleets: Entries = Field(default_factory=list)
+    locations: Entries = Field(default_factory=list)
 
 
 class InterlockRow(Strict):

@@ -21,7 +21,7 @@ class ControlStore:
     """``<state_dir>/control/latches.json`` (mode 0600), replaced as a whole and synced; the newest state wins."""
 
     def __init__(self, directory: Path, log: Log) -> None:
-        self._directory, self._log = directory, log
+        self.directory, self._directory, self._log = directory, directory, log
         self._path = directory / "latches.json"
         self._mark = directory / "stalled"
         self._next: dict[str, Any] | None = None

@@ -11,8 +11,16 @@ import pytest
 
 from gateway.alarms.settings import AlarmRow, AlarmSettings
 from gateway.config import load_site
-from gateway.contracts import ConfigError
 from gateway.contracts.settings import DeviceRow, DeviceSettings, MasterRow, MasterSettings, ServerSettings
+from gateway.control.frequency.settings import DroopSettings
+from gateway.control.further.settings import (
+    AgcSection,
+    FleetSection,
+    LocationSection,
+    ReactiveSection,
+    ScheduleRow,
+    ScheduleSection,
+)
 from gateway.control.settings import ControlSettings, InterlockRow, UnitSettings
 from gateway.history.settings import HistoryRow, HistorySettings, InfluxSettings, StoreSettings
 from gateway.plainwords import known_keys
@@ -65,6 +73,13 @@ DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
     "Limits of OPC UA": (OpcUaLimitSettings, None),
     "Columns with `protocol: opcua`": (OPCUA.row_model, MasterRow),
     "Control": (ControlSettings, None),
+    "Droop": (DroopSettings, None),
+    "AGC": (AgcSection, None),
+    "Schedule": (ScheduleSection, None),
+    "Columns of a schedule": (ScheduleRow, None),
+    "Reactive power": (ReactiveSection, None),
+    "Fleet": (FleetSection, None),
+    "Location": (LocationSection, None),
     "Unit": (UnitSettings, None),
     "Interlocks": (InterlockRow, None),
     "Alarms": (AlarmSettings, None),
@@ -128,28 +143,20 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "site" / "site.yaml"
 
 
-def test_the_example_site_is_told_what_this_version_lacks(example: Path) -> None:
-    """Its drivers and servers that are not installed, and its control that is not run: nothing else is wrong."""
-    with pytest.raises(ConfigError) as caught:
-        load_site(example)
-    messages = [problem.message for problem in caught.value.report.errors]
-    assert all(re.search(r"is installed|not run by this version", message) for message in messages), messages
-    assert "swordfish" not in str(caught.value)
-
-
-def test_the_example_site_without_what_is_missing_loads(example: Path) -> None:
-    text = example.read_text()
-    for name in ("pmu1",):
-        text = re.sub(rf"  - name: {name}\n(?:    .*\n|\n(?=  ))*", "", text)
-    text = re.sub(r"calculated:.*?(?=servers:)", "", text, flags=re.DOTALL)
-    text = re.sub(r"  interlocks:.*?(?=history:)", "\n", text, flags=re.DOTALL)
-    example.write_text(text)
+def test_the_example_site_loads_whole(example: Path) -> None:
     plan = load_site(example)
-    assert [len(plan.device_rows[name]) for name in ("pcs1", "meter", "bms1")] == [14, 3, 7]
+    assert [len(plan.device_rows[name]) for name in ("pcs1", "meter", "bms1", "pmu1")] == [14, 3, 7, 2]
     assert [server.bindings for server in plan.servers] == [{"sldc-main": 8}, {"rldc-main": 7}, {}]
     assert sorted(plan.catalogue.names[row] for row in plan.rights["sldc", "sldc-main"]) == [
         "bess1/pcs/power_setpoint",
         "bess1/pcs/run",
     ]
     assert set(plan.rights["plant-ua", "operator"].tolist()) >= set(plan.rights["sldc", "sldc-main"].tolist())
+    assert plan.control is not None
+    assert [unit.name for unit in plan.control.units] == ["bess1"]
+    assert [row.name for row in plan.control.interlocks if not row.name.startswith(("stop_all", "watchdog"))] == [
+        *("estop", "overtemp_trip", "overtemp_derate", "overvoltage", "bms_lost", "cabinet_hot")
+    ]
+    assert plan.control.attestation
+    assert "swordfish" not in repr(plan)
     assert [warning.place.line is not None for warning in plan.warnings] == [True, True]  # no users yet, no HMI

@@ -74,7 +74,7 @@ SPOILT = {
     ),
     "droop": (
         ("site.yaml", "control:\n", "control:\n  droop: [{unit: bess1}]\n"),
-        "site.yaml, line 30: frequency droop is not run by this version",
+        "site.yaml, line 30: key frequency is missing",
     ),
     "local/remote point": (
         ("site.yaml", "bess1/pcs/local, remote", "bess1/pcs/lokal, remote"),

@@ -1,0 +1,1 @@
+"""`control:` beyond units and interlocks: droop, AGC, schedules, reactive power, fleets, locations."""

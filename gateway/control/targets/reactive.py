@@ -1,0 +1,115 @@
+"""Reactive power as a controller: one set-point a unit, within what the unit can do beside its active power."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.control.controller import ControllerBase, ControllerResult, TakeValue, UnitView
+from gateway.control.image import Image
+from gateway.control.ramp import RampLimit
+from gateway.control.reactive import ReactiveControl, ReactiveSettings
+from gateway.control.write import ControlWrite
+from gateway.points.model import NO_ROW
+
+_AGAIN_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReactiveRows:
+    """Table rows of `system/control/UNIT/...`; `kvar` is commanded."""
+
+    kvar: int
+    reactive_target_kvar: int
+    reactive_limited: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReactivePlan:
+    """`setpoint` is the device's; `voltage` in the unit of `nominal_voltage`."""
+
+    unit: int
+    setpoint: int
+    settings: ReactiveSettings
+    rows: ReactiveRows
+    power: int = NO_ROW
+    voltage: int = NO_ROW
+    nominal_voltage: float = 1.0
+    ramp_kvar_per_s: float = math.inf
+    resolution_kvar: float = 0.1
+
+    def build(self) -> ReactiveController:
+        return ReactiveController(self)
+
+
+class ReactiveController(ControllerBase):
+    """Writes when the target has moved; a stop, and local control, take it to nothing and to rest."""
+
+    def __init__(self, plan: ReactivePlan) -> None:
+        self._plan, self._control = plan, ReactiveControl(plan.settings)
+        self._asked: float | None = None
+        self._target: float | None = None
+        self._sent: float | None = None
+        self._last_ns: int | None = None
+        self._failed_ns = 0
+
+    @property
+    def inputs(self) -> Iterable[int]:
+        return self._plan.power, self._plan.voltage, self._plan.setpoint
+
+    @property
+    def commands(self) -> Mapping[int, TakeValue]:
+        return {self._plan.rows.kvar: self._take}
+
+    def _take(self, value: float, now_ns: int) -> str:
+        low, high = self._plan.settings.capability.limits_kvar(0.0)
+        if not low <= value <= high:
+            return f"{value:g} kvar is outside {low:g} to {high:g} kvar"
+        self._asked = value
+        return ""
+
+    def failed(self, row: int, now_ns: int) -> None:
+        """The device did not take the last value."""
+        if row == self._plan.setpoint:
+            self._sent, self._failed_ns = None, now_ns
+
+    def step(self, image: Image, units: Sequence[UnitView]) -> ControllerResult:
+        plan, view = self._plan, units[self._plan.unit]
+        dt_s = 0.0 if self._last_ns is None else min((image.now_ns - self._last_ns) / 1e9, 0.5)
+        self._last_ns = image.now_ns
+        if view.local:
+            self._target = self._sent = None
+            return ControllerResult()
+        power = image.get(plan.power)
+        power = (view.target_kw or 0.0) if power is None else power
+        voltage = image.get(plan.voltage)
+        pu = None if voltage is None else voltage / plan.nominal_voltage
+        wanted = 0.0 if view.tripped else self._control.step(power, pu, image.now_ns / 1e9, self._asked)
+        present = self._begin(image)
+        self._target = wanted if view.tripped else RampLimit(plan.ramp_kvar_per_s).step(present, wanted, dt_s)
+        limited = self._asked is not None and abs(wanted - self._asked) > plan.resolution_kvar
+        points = [
+            (plan.rows.reactive_target_kvar, round(self._target, 2)),
+            (plan.rows.reactive_limited, float(limited)),
+        ]
+        return ControllerResult(points=points, writes=self._writes(image, self._target, wanted))
+
+    def _begin(self, image: Image) -> float:
+        """Where the ramp begins: what is sent, else what the device has."""
+        if self._target is not None:
+            return self._target
+        held = image.get(self._plan.setpoint)
+        return 0.0 if held is None else held
+
+    def _writes(self, image: Image, target: float, wanted: float) -> list[ControlWrite]:
+        sent = self._sent
+        if sent is None:
+            due = image.now_ns - self._failed_ns >= _AGAIN_NS
+        else:
+            off = abs(target - sent)
+            due = off > self._plan.resolution_kvar or (target == wanted and off > 0)
+        if not due:
+            return []
+        self._sent = target
+        return [ControlWrite(self._plan.setpoint, target, -1)]
