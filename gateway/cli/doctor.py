@@ -15,6 +15,7 @@ from gateway import registry
 from gateway.cli.session import NotRunningError, connected
 from gateway.contracts.doctor import Doctor, Finding, Live, Patient, Verdict
 from gateway.contracts.places import nearest
+from gateway.feed.address import socket_path
 from gateway.points.quality import UNUSABLE, Quality
 from gateway.siteplan import SitePlan
 
@@ -26,6 +27,8 @@ _ORDER: Final = (Verdict.FAULT, Verdict.NOTE, Verdict.WELL)
 
 async def _live(plan: SitePlan, device: str) -> Live | None:
     """What the running gateway knows; None when none runs."""
+    if not socket_path(plan.state_dir).exists():
+        return None
     try:
         async with connected(plan, "doctor") as client:
             try:

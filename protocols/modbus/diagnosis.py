@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from gateway.contracts.doctor import Finding, Patient, Verdict
+from gateway.contracts.doctor import Finding, Patient, Verdict, note
 from protocols.modbus.frame import exception_words
 from protocols.modbus.plan import ORDERS, WIRE_INDEX, WIRE_TYPES, Bindings, Form, Table, UnitPlan, WireType
 from protocols.modbus.ranges import Contents
@@ -278,7 +278,6 @@ _COUNTED: Final = (
     ("garbage", "garbage", "times bytes came that are no Modbus (baud rate, parity, or another protocol)"),
     ("disconnects", "disconnects", "times the connection ended"),
     ("exceptions", "exceptions", "requests were answered with an exception"),
-    ("scans_late", "scans_late", "scans were due before the last one was over (raise scan_ms)"),
 )
 
 
@@ -291,8 +290,9 @@ def counted_findings(patient: Patient) -> Iterator[Finding]:
     for name, code, words in _COUNTED:
         count = counters.get(name, 0)
         if count:
-            yield Finding(
-                verdict=Verdict.NOTE,
-                code=code,
-                says=f"since it started: {count:,} {words}; {requests:,} requests in all",
-            )
+            yield note(code, f"since it started: {count:,} {words}; {requests:,} requests in all")
+    late, made = counters.get("scans_late", 0), counters.get("scans", 0)
+    if late:
+        share = 100 * made / (made + late)
+        says = f"since it started: of {made + late:,} scans that were due {made:,} were made ({share:.0f} %)"
+        yield note("scans_late", says, advice="raise scan_ms: a scan due before the last one is over is left out")

@@ -28,8 +28,11 @@ async def examine(patient: Patient) -> list[Finding]:
     """Findings about one SunSpec device (`gateway.contracts.doctor.Doctor`)."""
     plan = cast(LinePlan, patient.plan)
     unit = cast(SunUnitPlan, next(each for each in plan.units if each.device == patient.device))
-    if plan.url.serial and patient.live is not None:
-        return [held(plan.url, "the running gateway has the serial line"), *counted_findings(patient)]
+    if plan.url.framed_rtu and patient.live is not None:
+        return [
+            held(plan.url, "the running gateway has the serial line, which is no place for two masters"),
+            *counted_findings(patient),
+        ]
     exam = Exam(plan.url, unit.unit, patience_of(unit))
     findings = await connect(exam, patient)
     if not findings:

@@ -202,11 +202,17 @@ def test_set_points_that_somebody_else_writes() -> None:
 
 
 def test_a_line_that_the_gateway_holds_is_judged_by_its_counters() -> None:
-    plan = at(line(MAP), Url(scheme="rtu", host="/dev/no-such-port"))
-    live = running({"requests": 100, "timeouts": 7, "late": 2, "scans_late": 0}, 5)
-    found = asyncio.run(examine(patient(plan, catalogue(5), live)))
-    assert [each.code for each in found] == ["held", "silent_at_times", "late_at_times"]
-    assert "7 requests were not answered in time; 100 requests in all" in found[1].says
+    live = running({"requests": 100, "timeouts": 7, "late": 2, "scans": 30, "scans_late": 10}, 5)
+    for url in (Url(scheme="rtu", host="/dev/no-such-port"), Url(scheme="rtuovertcp", host="127.0.0.1", port=1)):
+        found = asyncio.run(examine(patient(at(line(MAP), url), catalogue(5), live)))
+        assert [each.code for each in found] == ["held", "silent_at_times", "late_at_times", "scans_late"]
+        assert "7 requests were not answered in time; 100 requests in all" in found[1].says
+        assert "of 40 scans that were due 30 were made (75 %)" in found[3].says
+
+
+def test_a_map_without_points() -> None:
+    found = examined(meter(), plan=line("point,kind,table,address,type"))
+    assert [each.code for each in found] == ["no_points"]
 
 
 def test_a_device_of_one_connection_is_judged_by_the_counters() -> None:

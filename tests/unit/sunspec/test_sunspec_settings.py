@@ -42,6 +42,12 @@ def test_a_wrong_row_is_told_with_its_column(row: str) -> None:
     assert words in problem.message
 
 
+def test_a_field_may_begin_with_its_model() -> None:
+    plans, report = compiled(HEAD + "v,analog,803,803.string[3].StrSoC,,,")
+    assert not report.problems
+    assert str(plans[0].units[0].points[0]) == "803 string[3].StrSoC"
+
+
 def test_two_rows_of_one_field_are_told() -> None:
     _, report = compiled(HEAD + "a,analog,103,W,,,\nb,analog,103,W,,,")
     assert "inv/b and inv/a (inv.csv, row 2) are both 103 W" in report.errors[0].message
