@@ -22,7 +22,7 @@ from protocols.opcua.connection import Connection
 from protocols.opcua.decoder import STRUCTURE_COST
 from protocols.opcua.endpoints import Endpoints
 from protocols.opcua.errors import ChannelFault, code_name
-from protocols.opcua.owncertificate import own_identity, warn_of_expiry
+from protocols.opcua.owncertificate import own_identity, pki_folder, warn_of_expiry
 from protocols.opcua.plan import ServerPlan
 from protocols.opcua.policies import POLICIES
 from protocols.opcua.services import ServiceTable
@@ -51,7 +51,7 @@ class Host:
 
     def __init__(self, plan: ServerPlan, table: ServiceTable, state_dir: Path, log: Log) -> None:
         self.plan, self.table, self.log = plan, table, log
-        folder = Path(plan.pki.folder) if plan.pki.folder else state_dir / "pki" / plan.name
+        folder = pki_folder(plan, state_dir)
         self.trust = TrustList(folder, log, plan.pki.require_crl)
         self.identity = own_identity(plan, folder, log)
         self.endpoints = Endpoints(plan, self.identity)

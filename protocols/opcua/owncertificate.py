@@ -26,6 +26,26 @@ _BACKDATED: Final = datetime.timedelta(hours=1)
 _WILDCARD: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 
 
+def pki_folder(plan: ServerPlan, state_dir: Path) -> Path:
+    """Where certificates of this server lie."""
+    return Path(plan.pki.folder) if plan.pki.folder else state_dir / "pki" / plan.name
+
+
+def application_uri(plan: ServerPlan, folder: Path) -> str:
+    """The configured one, or that of the certificate there is, or one made of this machine's name.
+
+    A machine that is renamed keeps its certificate, which clients trust, and so its URI.
+    """
+    if plan.application_uri:
+        return plan.application_uri
+    path = Path(plan.pki.certificate) if plan.pki.certificate else folder / "own" / "certificate.der"
+    try:
+        named = load_certificate(path.read_bytes()).uris
+    except (OSError, CertificateError):
+        named = ()
+    return named[0] if named else f"urn:{socket.gethostname().lower()}:gridgate:{plan.name}"
+
+
 def own_identity(plan: ServerPlan, folder: Path, log: Log) -> Identity:
     """Certificate and key of the plan, or of `folder`/own. Raises `OSError` or `CertificateError`."""
     given = bool(plan.pki.certificate)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
 
 from gateway.alarms import AlarmRecord
 from gateway.contracts import ServerPort
@@ -11,6 +10,7 @@ from gateway.points import Changes
 from protocols.opcua.certificates import CertificateError
 from protocols.opcua.host import Host
 from protocols.opcua.nodeservices import NodeServices
+from protocols.opcua.owncertificate import application_uri, pki_folder
 from protocols.opcua.plan import ServerPlan
 from protocols.opcua.services import Services, ServiceTable
 
@@ -19,8 +19,8 @@ class OpcUaServer:
     """Implements `gateway.contracts.OutputServer`. Clients are no masters: nothing is confirmed, nothing replayed."""
 
     def __init__(self, plan: ServerPlan, port: ServerPort) -> None:
-        if not plan.application_uri:
-            plan = dataclasses.replace(plan, application_uri=f"urn:{socket.gethostname().lower()}:gridgate:{plan.name}")
+        uri = application_uri(plan, pki_folder(plan, port.state_dir))
+        plan = dataclasses.replace(plan, application_uri=uri)
         self.plan = plan
         self.port = port
         self.log = port.log.bind(server=plan.name)

@@ -172,3 +172,20 @@ def test_files_of_no_use_in_the_trust_list_are_told_and_passed_over(tmp_path: Pa
         assert len(plant.said("file in the trust list is of no use")) == 2
 
     asyncio.run(scenario())
+
+
+def test_a_machine_that_is_renamed_keeps_its_certificate_and_its_uri(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        monkeypatch.setattr("socket.gethostname", lambda: "Gateway-1")
+        plant = Plant(tmp_path, application_uri="")
+        shutil.rmtree(plant.pki / "own")
+        async with running(plant):
+            assert plant.server.plan.application_uri == "urn:gateway-1:gridgate:ua"
+        monkeypatch.setattr("socket.gethostname", lambda: "gateway-2")
+        again = Plant(tmp_path, application_uri="")
+        async with running(again), await client(again, again.app()):
+            assert again.server.plan.application_uri == "urn:gateway-1:gridgate:ua"
+
+    asyncio.run(scenario())
