@@ -70,6 +70,7 @@ class Grid:
         self._events: list[FrequencyEvent] = []
         self._time_s = 0.0
         self._next_trip_s = self._trip_after(0.0)
+        self._held_hz: float | None = None
         self.frequency_hz = MEAN_HZ + self._slow.value
 
     def step(self, dt_s: float) -> float:
@@ -80,8 +81,13 @@ class Grid:
         calm_hz = _clamp(MEAN_HZ + wander_hz, *BAND_HZ)
         if self._time_s >= self._next_trip_s:
             self._trip()
-        self.frequency_hz = _clamp(calm_hz + self._deviation(), *LIMITS_HZ)
+        free_hz = calm_hz + self._deviation()
+        self.frequency_hz = _clamp(free_hz if self._held_hz is None else self._held_hz, *LIMITS_HZ)
         return self.frequency_hz
+
+    def hold(self, frequency_hz: float | None) -> None:
+        """A step to this frequency, which then stands; None: the grid is free again."""
+        self._held_hz = frequency_hz
 
     def inject(self, delta_hz: float, duration_s: float) -> None:
         """Move the frequency by `delta_hz` for `duration_s`, beginning now; it moves at about 1 Hz/s."""

@@ -2,7 +2,7 @@
 
 ::
 
-    frequency -0.5 10      fault on      freeze meter      set poi/voltage 31.5
+    frequency -0.5 10      frequency 49.5      estop press      freeze meter      set poi/voltage 31.5
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Order:
     """One order: its verb and its arguments, already of the right type (float, bool or str)."""
 
     verb: str
-    arguments: tuple[float | bool | str, ...]
+    arguments: tuple[float | bool | str | None, ...]
 
 
 def _number(word: str) -> float:
@@ -53,20 +53,41 @@ def _switch(word: str) -> bool:
     return word == "on"
 
 
+def _button(word: str) -> bool:
+    words = {"press": True, "release": False, "on": True, "off": False}
+    if word not in words:
+        raise OrderError(f"expected press or release, not {word!r}")
+    return words[word]
+
+
+def _number_or_free(word: str) -> float | None:
+    return None if word in ("free", "off") else _number(word)
+
+
 def _word(word: str) -> str:
     return word
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
+    """How a verb is written. `shorter`: what its arguments are where there is one less than in `arguments`."""
+
     usage: str
-    arguments: tuple[Callable[[str], float | bool | str], ...]
+    arguments: tuple[Callable[[str], float | bool | str | None], ...]
+    shorter: tuple[Callable[[str], float | bool | str | None], ...] | None = None
+
+    def readers(self, count: int) -> tuple[Callable[[str], float | bool | str | None], ...] | None:
+        """For so many words; None when there is no such form."""
+        return next((each for each in (self.arguments, self.shorter) if each is not None and len(each) == count), None)
 
 
 FORMS: Final[Mapping[str, _Form]] = {
-    "frequency": _Form("frequency DELTA_HZ SECONDS", (_number, _seconds)),
+    "frequency": _Form(
+        "frequency DELTA_HZ SECONDS, frequency HZ or frequency free", (_number, _seconds), (_number_or_free,)
+    ),
+    "cell_temp": _Form("cell_temp CELSIUS or cell_temp free", (_number_or_free,)),
     "fault": _Form("fault on|off", (_switch,)),
-    "estop": _Form("estop on|off", (_switch,)),
+    "estop": _Form("estop press|release", (_button,)),
     "local": _Form("local on|off", (_switch,)),
     "freeze": _Form("freeze DEVICE", (_word,)),
     "thaw": _Form("thaw DEVICE", (_word,)),
@@ -89,9 +110,10 @@ def parse(line: str) -> Order | None:
     form = FORMS.get(verb)
     if form is None:
         raise OrderError(f"unknown order {words[0][:40]!r}{nearest(verb, FORMS)}; known are: {', '.join(FORMS)}")
-    if len(words) - 1 != len(form.arguments):
+    readers = form.readers(len(words) - 1)
+    if readers is None:
         raise OrderError(f"expected: {form.usage}")
-    return Order(verb, tuple(read(word) for read, word in zip(form.arguments, words[1:], strict=True)))
+    return Order(verb, tuple(read(word) for read, word in zip(readers, words[1:], strict=True)))
 
 
 class LineSplitter:

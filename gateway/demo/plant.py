@@ -2,8 +2,8 @@
 
 ::
 
-    battery ──dc──► PCS ──ac──┬── breaker ──► meter (33 kV) ──► grid
-                              └─ auxiliary load (cooling, controls)
+    battery (BMS) ──dc──► PCS ──ac──┬── breaker ──► meter, PMU (33 kV) ──► grid
+                                    └─ auxiliary load (cooling, controls)
 
 Pure: no clock, no socket; `step` is given the time that has passed. Power is + when discharging or exporting.
 The energy balance is exact: what leaves the battery is what the PCS delivers plus what it loses.
@@ -18,7 +18,11 @@ from typing import Final
 
 import numpy as np
 
+from gateway.demo import bms
+from gateway.demo.bms import Bms
 from gateway.demo.grid import Grid, Wander
+from gateway.demo.pmu import PmuView
+from gateway.demo.watchdog import Watchdog
 
 RATED_KW: Final = 1000.0
 CAPACITY_KWH: Final = 2000.0
@@ -48,6 +52,7 @@ VOLTAGE_RISE_KV_PER_KW: Final = 3.0e-4
 
 PCS: Final = "bess1/pcs/"
 METER: Final = "poi/"
+_BY_PANEL: Final = frozenset({f"{PCS}power_setpoint", f"{PCS}run"})
 
 
 def losses_kw(power_kw: float) -> float:
@@ -140,6 +145,11 @@ class Plant:
         self.power_kw = 0.0
         self.auxiliary_kw = 18.0
         self.voltage_kv = GRID_KV
+        self.bms = Bms(seed)
+        self.watchdog = Watchdog(0.0)
+        """Of the PCS, fed by its heartbeat register; the timeout is a register too, 0 as delivered."""
+        self._heartbeat = 0.0
+        self._pmu = PmuView(self.grid.frequency_hz)
         self._cabinets = Cabinets()
         self._random = np.random.default_rng([seed, 1])
         self._auxiliary_wander = Wander(1.2, 30.0)
@@ -147,17 +157,34 @@ class Plant:
         self._commands: Mapping[str, Callable[[float], None]] = {
             f"{PCS}power_setpoint": self._set_power,
             f"{PCS}run": self._set_run,
+            f"{PCS}heartbeat": self._set_heartbeat,
+            f"{PCS}watchdog_timeout": self._set_watchdog,
+            f"{bms.PREFIX}power_setpoint": self.bms.power_setpoint,
+            f"{bms.PREFIX}close_contactor": self.bms.close_contactor,
+            f"{bms.PREFIX}reset_faults": self.bms.reset_faults,
         }
 
     # -- what it obeys ---------------------------------------------------------------------------------------------
 
     def command(self, name: str, value: float) -> bool:
-        """Carry out a command by point name; False when the plant does not know the point or refuses."""
+        """Carry out a command by point name; False when the plant does not know the point or refuses.
+
+        The panel's switch is the PCS's: what watches over it is obeyed in local too, and so is the BMS.
+        """
         action = self._commands.get(name)
-        if action is None or self.panel.local:
+        if action is None or (self.panel.local and name in _BY_PANEL):
             return False
         action(value)
         return True
+
+    def alive(self, prefix: str) -> None:
+        """Whoever commands the device whose points begin so has given a sign of life on its own line."""
+        if prefix == bms.PREFIX:
+            self.bms.heartbeat.alive()
+
+    def cell_temperature(self, celsius: float | None) -> None:
+        """Make the first temperature sensor of the battery show this; None: what it measures."""
+        self.bms.hot_c = celsius
 
     def fault(self, on: bool) -> None:
         """A fault of the PCS trips it; it stays stopped until it is started again."""
@@ -165,8 +192,8 @@ class Plant:
         self._trip_if_needed()
 
     def estop(self, on: bool) -> None:
-        """The emergency stop trips the PCS; it stays stopped until it is started again."""
-        self.panel.estop = on
+        """The emergency stop trips the PCS and opens the battery's contactor; both stay so until commanded."""
+        self.panel.estop = self.bms.estop = on
         self._trip_if_needed()
 
     def local(self, on: bool) -> None:
@@ -195,9 +222,19 @@ class Plant:
         discharge = _clamp((self.soc_percent - low) / TAPER_PERCENT, 0.0, 1.0)
         return -RATED_KW * charge, RATED_KW * discharge
 
+    def allowed_kw(self) -> tuple[float, float]:
+        """The same, as far as the BMS allows it."""
+        low_kw, high_kw = self.limits_kw()
+        return low_kw * self.bms.factor, high_kw * self.bms.factor
+
     def values(self) -> dict[str, float]:
         """Every measured value and command position in engineering units, by full point name of the demo site."""
-        return {**self._pcs_values(), **self._meter_values()}
+        return {
+            **self._pcs_values(),
+            **self._meter_values(),
+            **self._bms_values(),
+            **self._pmu.values(self.voltage_kv, self.poi_power_kw, self.breaker.closed),
+        }
 
     # -- how it moves ----------------------------------------------------------------------------------------------
 
@@ -209,18 +246,24 @@ class Plant:
 
     def _step(self, dt_s: float) -> None:
         self.grid.step(dt_s)
+        self._pmu.step(dt_s, self.grid.frequency_hz)
         self.breaker.step(dt_s)
+        self.bms.step(dt_s, losses_kw(self.power_kw))
+        if self.watchdog.step(dt_s):
+            self.setpoint_kw = 0.0
         self._follow_setpoint(dt_s)
         self._surroundings(dt_s)
         self._account(dt_s)
 
     def _follow_setpoint(self, dt_s: float) -> None:
         """First-order lag towards the set-point, then the ramp limit, then what the battery can give."""
-        if not self.breaker.closed:
+        if not self.breaker.closed or not self.bms.closed:
             self.power_kw = 0.0
             return
         low_kw, high_kw = self.limits_kw()
-        target_kw = _clamp(self.setpoint_kw if self.running else 0.0, low_kw, high_kw)
+        allowed_low_kw, allowed_high_kw = self.allowed_kw()
+        wanted_kw = self.setpoint_kw if self.running and not self.watchdog.tripped else 0.0
+        target_kw = _clamp(wanted_kw, allowed_low_kw, allowed_high_kw)
         wish_kw = (target_kw - self.power_kw) * -math.expm1(-dt_s / LAG_S)
         most_kw = RAMP_KW_PER_S * dt_s
         self.power_kw = _clamp(self.power_kw + _clamp(wish_kw, -most_kw, most_kw), low_kw, high_kw)
@@ -254,11 +297,21 @@ class Plant:
     def _set_power(self, value: float) -> None:
         self.setpoint_kw = _clamp(value, -RATED_KW, RATED_KW)
 
+    def _set_heartbeat(self, value: float) -> None:
+        """A register that whoever commands the PCS keeps changing."""
+        if value != self._heartbeat:
+            self._heartbeat = value
+            self.watchdog.alive()
+
+    def _set_watchdog(self, value: float) -> None:
+        self.watchdog.timeout_s = value
+
     def _set_run(self, value: float) -> None:
-        """Start closes the breaker, unless something holds it; stop ramps down and leaves it closed."""
+        """Start closes breaker and contactor, unless something holds them; stop ramps down and leaves them closed."""
         self.running = value >= 0.5 and not self.panel.tripped
         if self.running:
             self.breaker.close()
+            self.bms.close_contactor(value)
 
     # -- what its instruments show ---------------------------------------------------------------------------------
 
@@ -290,12 +343,19 @@ class Plant:
             "running": float(self.running),
             "fault": float(self.panel.fault),
             "estop": float(self.panel.estop),
+            "watchdog": float(self.watchdog.tripped),
             "local": float(self.panel.local),
             "breaker": self.breaker.position,
             "power_setpoint": self.setpoint_kw,
             "run": float(self.running),
+            "heartbeat": self._heartbeat,
+            "watchdog_timeout": self.watchdog.timeout_s,
         }
         return {PCS + name: value for name, value in shown.items()}
+
+    def _bms_values(self) -> dict[str, float]:
+        voltage_v, current_a = self._direct_current()
+        return self.bms.values(self.soc_percent, voltage_v, current_a, self.limits_kw(), self.energy.discharged)
 
     def _meter_values(self) -> dict[str, float]:
         return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -28,6 +28,15 @@ class SimulatedPlan(Protocol):
     def catalogue(self) -> PointCatalogue: ...
     @property
     def drivers(self) -> Sequence[tuple[str, DriverPlan]]: ...
+
+
+@runtime_checkable
+class Attentive(Protocol):
+    """A simulator whose devices hear signs of life of the gateway, such as heartbeat frames."""
+
+    def alive(self) -> set[str]:
+        """Names of the devices that heard one since the last call."""
+        ...
 
 
 @dataclass(slots=True)
@@ -58,6 +67,7 @@ class SimulatedSite:
         self._held: dict[int, float] = {}
         self._shown: Values = np.zeros(len(site.catalogue))
         self._plant_names, self._plant_rows = _known(self.plant.values(), site.catalogue)
+        self._prefixes = _prefixes(site.catalogue, self._plant_rows)
         self._wander = WanderingPoints(site.catalogue, self._others(site), seed)
         self._shown[self._wander.rows] = self._wander.at(0.0)
         self.stations = [self._station(driver, plan) for driver, plan in site.drivers]
@@ -83,6 +93,7 @@ class SimulatedSite:
         for station in self.stations:
             if station.simulator is not None:
                 self._obey(station.simulator.written())
+                self._attend(station.simulator)
         self.plant.step(dt_s)
         self._time_s += dt_s
         wander = self._time_s >= self._wander_due_s
@@ -148,6 +159,11 @@ class SimulatedSite:
                 if feedback != NO_ROW:
                     self._held[feedback] = value
 
+    def _attend(self, simulator: FieldSimulator) -> None:
+        if isinstance(simulator, Attentive):
+            for device in simulator.alive():
+                self.plant.alive(self._prefixes.get(device, ""))
+
     # -- network ---------------------------------------------------------------------------------------------------
 
     async def _plug(self, station: Station) -> None:
@@ -177,6 +193,13 @@ class SimulatedSite:
     def _thaw(self, device: str) -> None:
         self._station_of(device).frozen.discard(device)
 
+    def _frequency(self, *moved: float | None) -> None:
+        """By so much for so long; or to a frequency that then stands; or free again."""
+        if len(moved) == 1:
+            self.plant.grid.hold(moved[0])
+        else:
+            self.plant.inject_frequency_event(*cast(tuple[float, float], moved))
+
     def _set(self, point: str, value: float) -> None:
         self._held[self._row(point)] = value
 
@@ -196,10 +219,19 @@ def _known(values: Iterable[str], catalogue: PointCatalogue) -> tuple[list[str],
     return names, np.array([catalogue.rows[name] for name in names], np.uint32)
 
 
+def _prefixes(catalogue: PointCatalogue, rows: Rows) -> dict[str, str]:
+    """Of devices that the plant knows: the folder of their first point, which the names of all of them begin with."""
+    return {
+        catalogue.devices[int(catalogue.device[row])]: catalogue.names[row].rpartition("/")[0] + "/"
+        for row in reversed(rows.tolist())
+    }
+
+
 _NETWORK: Final = {"unplug": SimulatedSite._unplug, "plug": SimulatedSite._plug}
 
 _ORDERS: Final[dict[str, Callable[..., None]]] = {
-    "frequency": lambda site, delta_hz, duration_s: site.plant.inject_frequency_event(delta_hz, duration_s),
+    "frequency": SimulatedSite._frequency,
+    "cell_temp": lambda site, celsius: site.plant.cell_temperature(celsius),
     "fault": lambda site, on: site.plant.fault(on),
     "estop": lambda site, on: site.plant.estop(on),
     "local": lambda site, on: site.plant.local(on),

@@ -11,6 +11,7 @@ import contextlib
 import math
 import os
 import random
+import time
 import tty
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -23,12 +24,15 @@ import numpy as np
 from gateway.points import Rows, Values
 from protocols.can.client import BusDown, accessible, message_of, open_bus
 from protocols.can.encode import Unencodable, raw_limits, raw_of, sealed, value_in
-from protocols.can.plan import EXTENDED, Access, BusPlan, Frame, Message, Source
+from protocols.can.plan import EXTENDED, Access, BusPlan, Frame, Message, Source, Transmit
 from protocols.can.slcan import frame_text, parse_line
 
 TICK_S: Final = 0.01
 DEFAULT_CYCLE_S: Final = 1.0
 _LEAST_STEP_S: Final = 0.005
+_SILENT_CYCLES: Final = 5
+_SILENT_S: Final = 0.5
+"""A message that was not heard for so long begins anew."""
 _STRANGER: Final = 0x7EF
 _MOST_WAITING: Final = 65_536
 
@@ -156,6 +160,9 @@ class CanSimulator:
         self._sent = {message.key: index for index, message in enumerate(plan.transmit)}
         self._shown = {t.row: value_in(t, plan.transmit[t.message].initial) for t in plan.targets}
         self._written: list[tuple[int, float]] = []
+        self._counted: dict[int, int] = {}
+        self._heard_at: dict[int, float] = {}
+        self._alive: set[str] = set()
         self._end: _End | None = None
         self._task: asyncio.Task[None] | None = None
         self._random = random.Random(0)  # noqa: S311 which frames a test loses, not a secret
@@ -188,6 +195,12 @@ class CanSimulator:
         self._listen()
         written, self._written = self._written, []
         return written
+
+    def alive(self) -> set[str]:
+        """Names of devices that were sent a sound frame with a counter that went on, since the last call."""
+        self._listen()
+        alive, self._alive = self._alive, set()
+        return alive
 
     def send(self, key: int, data: bytes, fd: bool = False) -> None:
         """Any frame, at once."""
@@ -237,11 +250,23 @@ class CanSimulator:
         if not right or (message.checksum is not None and not sealed(data, message.checksum)):
             self.spoilt += 1
             return
+        anew = self._hear(index, message, data)
         for target in self._targets[index]:
             value = value_in(target, data)
-            if value != self._shown[target.row]:
+            if anew or value != self._shown[target.row]:
                 self._shown[target.row] = self.values[target.row] = value
                 self._written.append((target.row, value))
+
+    def _hear(self, index: int, message: Transmit, data: bytes) -> bool:
+        """Note a sign of life; whether the message comes anew, after a silence: then its orders are new orders."""
+        if message.counter is not None:
+            count = message.counter.read(data)
+            if count != self._counted.get(index):
+                self._counted[index] = count
+                self._alive.add(self._plan.devices[message.device])
+        now, before = time.monotonic(), self._heard_at.get(index)
+        self._heard_at[index] = now
+        return before is not None and now - before > max(_SILENT_CYCLES * message.cycle_s, _SILENT_S)
 
 
 def _open_end(access: Access) -> _End:

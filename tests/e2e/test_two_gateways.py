@@ -82,6 +82,7 @@ async def event(master: Raw104, type_id: int, ioa: int, size: int) -> tuple[byte
     """The next event of this object."""
     while True:
         frame = await master.hear_i(20.0)
+        await master.acknowledge()
         if frame.type_id == type_id:
             for at, element in frame.objects(size):
                 if at == ioa:
@@ -144,6 +145,7 @@ async def _conversation(first: DemoSite, second: Second) -> None:
     await master.send(asdu(50, 6, 9, SETPOINT, "0000484300"))
     while len(answers) < 2:
         answer = await master.hear_i(20.0)
+        await master.acknowledge()
         if answer.type_id == 50:
             answers.append((answer.cause, answer.negative))
     assert answers == [(7, False), (10, False)]
