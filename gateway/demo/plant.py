@@ -3,6 +3,7 @@
 ::
 
     battery (BMS) ──dc──► PCS ──ac──┬── breaker ──► meter, PMU (33 kV) ──► grid
+                                    ├─ solar inverter, if there is one
                                     └─ auxiliary load (cooling, controls)
 
 Pure: no clock, no socket; `step` is given the time that has passed. Power is + when discharging or exporting.
@@ -22,6 +23,8 @@ from gateway.demo import bms
 from gateway.demo.bms import Bms
 from gateway.demo.grid import Grid, Wander
 from gateway.demo.pmu import PmuView
+from gateway.demo.solar import PREFIX as SOLAR
+from gateway.demo.solar import Solar
 from gateway.demo.watchdog import Watchdog
 
 RATED_KW: Final = 1000.0
@@ -69,6 +72,7 @@ class Energy:
     charged: float = 0.0
     lost: float = 0.0
     auxiliary: float = 0.0
+    solar: float = 0.0
     exported: float = 0.0
     imported: float = 0.0
 
@@ -128,11 +132,14 @@ class Cabinets:
 class Plant:
     """The whole plant. `step` moves it on; `values` is what its instruments show; `command` is what it obeys.
 
-    `soc_percent` and `setpoint_kw` are where it starts; it starts running, with the breaker closed.
+    `soc_percent` and `setpoint_kw` are where it starts; it starts running, with the breaker closed. `solar`: it has an
+    inverter too.
     Raises `ValueError` for a state of charge outside its limits.
     """
 
-    def __init__(self, seed: int = 1, *, soc_percent: float = 60.0, setpoint_kw: float = 200.0) -> None:
+    def __init__(
+        self, seed: int = 1, *, soc_percent: float = 60.0, setpoint_kw: float = 200.0, solar: bool = False
+    ) -> None:
         low, high = SOC_LIMITS_PERCENT
         if not low <= soc_percent <= high:
             raise ValueError(f"the state of charge must be within {low} to {high} %, not {soc_percent}")
@@ -146,6 +153,7 @@ class Plant:
         self.auxiliary_kw = 18.0
         self.voltage_kv = GRID_KV
         self.bms = Bms(seed)
+        self.solar = Solar(seed, solar)
         self.watchdog = Watchdog(0.0)
         """Of the PCS, fed by its heartbeat register; the timeout is a register too, 0 as delivered."""
         self._heartbeat = 0.0
@@ -162,6 +170,7 @@ class Plant:
             f"{bms.PREFIX}power_setpoint": self.bms.power_setpoint,
             f"{bms.PREFIX}close_contactor": self.bms.close_contactor,
             f"{bms.PREFIX}reset_faults": self.bms.reset_faults,
+            f"{SOLAR}power_limit": self.solar.power_limit,
         }
 
     # -- what it obeys ---------------------------------------------------------------------------------------------
@@ -213,7 +222,7 @@ class Plant:
     @property
     def poi_power_kw(self) -> float:
         """Active power at the point of interconnection, + export."""
-        return self.power_kw - self.auxiliary_kw
+        return self.power_kw + self.solar.power_kw - self.auxiliary_kw
 
     def limits_kw(self) -> tuple[float, float]:
         """The lowest and highest power that the state of charge allows now."""
@@ -233,6 +242,7 @@ class Plant:
             **self._pcs_values(),
             **self._meter_values(),
             **self._bms_values(),
+            **self.solar.values(self.grid.frequency_hz, self.voltage_kv / GRID_KV),
             **self._pmu.values(self.voltage_kv, self.poi_power_kw, self.breaker.closed),
         }
 
@@ -249,6 +259,7 @@ class Plant:
         self._pmu.step(dt_s, self.grid.frequency_hz)
         self.breaker.step(dt_s)
         self.bms.step(dt_s, losses_kw(self.power_kw))
+        self.solar.step(dt_s, not self.panel.estop)
         if self.watchdog.step(dt_s):
             self.setpoint_kw = 0.0
         self._follow_setpoint(dt_s)
@@ -285,6 +296,7 @@ class Plant:
         energy.discharged += max(self.power_kw, 0.0) * hours
         energy.charged += max(-self.power_kw, 0.0) * hours
         energy.auxiliary += self.auxiliary_kw * hours
+        energy.solar += self.solar.power_kw * hours
         energy.exported += max(self.poi_power_kw, 0.0) * hours
         energy.imported += max(-self.poi_power_kw, 0.0) * hours
 

@@ -12,6 +12,7 @@ import numpy as np
 from gateway.contracts import DriverPlan, FieldSimulator, nearest
 from gateway.demo.orders import Order, OrderError
 from gateway.demo.plant import Plant
+from gateway.demo.solar import PREFIX as SOLAR
 from gateway.demo.wander import WanderingPoints
 from gateway.points import NO_ROW, PointCatalogue, Rows, Values
 
@@ -34,7 +35,7 @@ class SimulatedPlan(Protocol):
 class Attentive(Protocol):
     """A simulator whose devices hear signs of life of the gateway, such as heartbeat frames."""
 
-    def alive(self) -> set[str]:
+    def alive(self) -> frozenset[str]:
         """Names of the devices that heard one since the last call."""
         ...
 
@@ -59,7 +60,7 @@ class SimulatedSite:
     """
 
     def __init__(self, site: SimulatedPlan, build: Build, *, seed: int = 1) -> None:
-        self.plant = Plant(seed)
+        self.plant = Plant(seed, solar=any(name.startswith(SOLAR) for name in site.catalogue.names))
         self.catalogue = site.catalogue
         self._build = build
         self._time_s = 0.0

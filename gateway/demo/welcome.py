@@ -41,6 +41,9 @@ C104_MASTER: Final = """\
       print("confirmed:", setpoint.transmit(cause=c104.Cot.ACTIVATION))
 """
 
+BMS_ORDERS: Final = ("  cell_temp 62           a battery cell gets hot: derated, tripped; `cell_temp free` ends it",)
+"""Where the site has the battery of the demo."""
+
 Row = Mapping[str, str]
 
 
@@ -63,8 +66,9 @@ def welcome(plan: SitePlan, state_dir: Path | None = None) -> str:
         *_tries(plan, state_dir, maps),
         "",
         "Type here, then Enter, to make something happen in the plant",
-        "  frequency -0.5 10      the grid frequency falls by 0.5 Hz for 10 s",
-        "  estop on               the emergency stop; then `estop off` and a start command bring the plant back",
+        "  frequency -0.5 10      the grid frequency falls by 0.5 Hz for 10 s; `frequency 49.5` holds it, then `free`",
+        "  estop press            the emergency stop; then `estop release` and a start command bring the plant back",
+        *(BMS_ORDERS if "bms1" in plan.device_drivers else ()),
         f"  unplug {device:<15} the device drops off the network; `plug {device}` brings it back",
         "",
         "Stop with Ctrl-C.",

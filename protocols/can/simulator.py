@@ -162,7 +162,7 @@ class CanSimulator:
         self._written: list[tuple[int, float]] = []
         self._counted: dict[int, int] = {}
         self._heard_at: dict[int, float] = {}
-        self._alive: set[str] = set()
+        self._alive: list[str] = []
         self._end: _End | None = None
         self._task: asyncio.Task[None] | None = None
         self._random = random.Random(0)  # noqa: S311 which frames a test loses, not a secret
@@ -196,11 +196,11 @@ class CanSimulator:
         written, self._written = self._written, []
         return written
 
-    def alive(self) -> set[str]:
+    def alive(self) -> frozenset[str]:
         """Names of devices that were sent a sound frame with a counter that went on, since the last call."""
         self._listen()
-        alive, self._alive = self._alive, set()
-        return alive
+        alive, self._alive = self._alive, []
+        return frozenset(alive)
 
     def send(self, key: int, data: bytes, fd: bool = False) -> None:
         """Any frame, at once."""
@@ -253,7 +253,7 @@ class CanSimulator:
         anew = self._hear(index, message, data)
         for target in self._targets[index]:
             value = value_in(target, data)
-            if anew or value != self._shown[target.row]:
+            if not math.isnan(value) and (anew or value != self._shown[target.row]):
                 self._shown[target.row] = self.values[target.row] = value
                 self._written.append((target.row, value))
 
@@ -263,7 +263,7 @@ class CanSimulator:
             count = message.counter.read(data)
             if count != self._counted.get(index):
                 self._counted[index] = count
-                self._alive.add(self._plan.devices[message.device])
+                self._alive.append(self._plan.members[message.device].name)
         now, before = time.monotonic(), self._heard_at.get(index)
         self._heard_at[index] = now
         return before is not None and now - before > max(_SILENT_CYCLES * message.cycle_s, _SILENT_S)
@@ -282,9 +282,14 @@ def _cycle(plan: BusPlan, index: int) -> _Cycle:
     message = plan.messages[index]
     variants = [(key, variant) for key, variant in message.variants.items() if -1 not in key]
     variants = variants or list(message.variants.items())
-    sources = [(key, [plan.sources[i] for i in _members(plan, variant)]) for key, variant in variants]
+    sources = [(key, _in_order(plan, variant)) for key, variant in variants]
     cycle_s = message.cycle_s or DEFAULT_CYCLE_S
     return _Cycle(message, sources, max(cycle_s / max(len(sources), 1), _LEAST_STEP_S))
+
+
+def _in_order(plan: BusPlan, variant: int) -> list[Source]:
+    """Of two points that show one signal the one that shows all of it is painted last: its word counts."""
+    return sorted((plan.sources[i] for i in _members(plan, variant)), key=lambda source: not source.states)
 
 
 def _members(plan: BusPlan, variant: int) -> list[int]:

@@ -51,7 +51,7 @@ class DemoSite:
     """A copy of the demo site in `folder`, its simulator and its gateway."""
 
     def __init__(self, folder: Path) -> None:
-        self.pcs_port, self.meter_port, self.port, self.dnp3_port = free_ports(4)
+        self.pcs_port, self.meter_port, self.port, self.dnp3_port, pmu, inverter, can = free_ports(7)
         self.folder = folder
         shutil.copytree(REPO / "config" / "demo", folder / "config" / "demo")
         shutil.copytree(REPO / "pointmaps", folder / "pointmaps")
@@ -59,9 +59,11 @@ class DemoSite:
         self.state_dir = folder / "state"
         text = self.site.read_text()
         ports = {":5020": self.pcs_port, ":5021": self.meter_port, ":2404": self.port, ":20000": self.dnp3_port}
+        ports |= {":4712": pmu, ":5022": inverter, "port: 43113": can}
         for old, new in ports.items():
             assert old in text
-            text = text.replace(old, f":{new}")
+            text = text.replace(old, f"{old.rstrip('0123456789')}{new}")
+        text = text.replace("${XDG_RUNTIME_DIR:-/tmp}", str(folder))
         text = re.sub(r" *time_zone: Asia/Kolkata[^\n]*\n", "", text)
         self.site.write_text(text)
         self.log_path = folder / "gateway.log"

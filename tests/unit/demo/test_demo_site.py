@@ -28,7 +28,7 @@ def plan() -> SitePlan:
 
 def test_it_has_nothing_to_complain_about(plan: SitePlan) -> None:
     assert plan.warnings == []
-    assert list(plan.device_drivers) == ["pcs1", "meter"]
+    assert list(plan.device_drivers) == ["pcs1", "meter", "bms1", "pmu1", "pv1"]
 
 
 def test_plant_knows_every_point_of_every_device_and_no_other(plan: SitePlan) -> None:
@@ -37,7 +37,7 @@ def test_plant_knows_every_point_of_every_device_and_no_other(plan: SitePlan) ->
 
 
 def test_every_value_is_within_its_engineering_range(plan: SitePlan) -> None:
-    plant = Plant(setpoint_kw=-1000.0)
+    plant = Plant(setpoint_kw=-1000.0, solar=True)
     for _ in range(200):
         plant.step(0.1)
         for name, value in plant.values().items():

@@ -109,7 +109,7 @@ def test_modbus_client_sets_power_and_the_meter_measures_it(simulator: Simulator
 def test_person_at_the_plant(simulator: Simulator) -> None:
     assert simulator.order("estop on") == "done: estop on"
     eventually(lambda: simulator.breaker() == 1)
-    assert simulator.order("estop maybe").startswith("not understood: expected on or off")
+    assert simulator.order("estop maybe").startswith("not understood: expected press or release")
     assert simulator.order("estop off") == "done: estop off"
     assert not simulator.pcs.write_coil(1, True, device_id=1).isError()
     eventually(lambda: simulator.breaker() == 2)
