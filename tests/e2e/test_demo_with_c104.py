@@ -65,10 +65,10 @@ def test_a_master_gets_everything_then_events_and_its_set_point_moves_the_plant(
         reached = wait_until(
             lambda: [
                 thing
-                for thing in master.objects(POI_POWER, types=(TIMED_FLOAT,), since=before)
+                for thing in master.objects(ACTIVE_POWER, types=(TIMED_FLOAT,), since=before)
                 if thing["fields"][0] < -380
             ],
-            "the meter to show the charging power",
+            "the battery to charge",
         )
         assert reached[0]["fields"][1] == 0
         answers = wait_until(
