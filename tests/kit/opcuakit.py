@@ -108,12 +108,13 @@ def users(path: Path) -> Path:
 
 
 class Plant:
-    """A running server and what it was made of. `trusted`: clients whose certificates lie in the trust list."""
+    """A server and what it was made of. `own`: False leaves its certificate to the server."""
 
     def __init__(self, folder: Path, points: PointCatalogue | None = None, **keys: Any) -> None:
         self.folder = folder
         self.pki = folder / "pki"
         limits = LimitPlan(**keys.pop("limits", {}))
+        made = keys.pop("own", True)
         self.plan = ServerPlan(
             name="ua",
             host="127.0.0.1",
@@ -127,7 +128,7 @@ class Plant:
         )
         self.plan = replace(self.plan, **keys)
         own = self.pki / "own"
-        if not (own / "key.pem").exists():
+        if made and not (own / "key.pem").exists():
             own.mkdir(parents=True)
             server = App(folder, "server", uri=self.plan.application_uri, host="localhost")
             # The client compares the host that it dials with the certificate: 127.0.0.1 stands in ours.

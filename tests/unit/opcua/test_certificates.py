@@ -179,8 +179,7 @@ def test_a_machine_that_is_renamed_keeps_its_certificate_and_its_uri(
 ) -> None:
     async def scenario() -> None:
         monkeypatch.setattr("socket.gethostname", lambda: "Gateway-1")
-        plant = Plant(tmp_path, application_uri="")
-        shutil.rmtree(plant.pki / "own")
+        plant = Plant(tmp_path, application_uri="", own=False)
         async with running(plant):
             assert plant.server.plan.application_uri == "urn:gateway-1:gridgate:ua"
         monkeypatch.setattr("socket.gethostname", lambda: "gateway-2")
