@@ -78,6 +78,11 @@ class NotificationQueue:
             return self._count > 0
         return any(bool(reportable[part["slot"]].any()) for part in self._parts)
 
+    def slots(self) -> Slots:
+        """Of all entries, in their order."""
+        out: Slots = self._joined()["slot"]
+        return out
+
     def drop(self, slots: Slots) -> None:
         """Forget all entries of these items."""
         if self._count and len(slots):

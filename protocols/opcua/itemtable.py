@@ -169,9 +169,11 @@ class ItemTable:
         """As if nothing had been reported of these items: their next sample passes."""
         self._band.forget(np.array(slots, np.int32))
 
-    def live(self) -> list[int]:
-        """Slots of all items that are not disabled, in their order."""
-        return [int(slot) for slot in np.flatnonzero(self._items["mode"] != Mode.DISABLED)]
+    def idle(self) -> list[int]:
+        """Slots of all items that report and have nothing queued, in their order."""
+        reporting = self._items["mode"] == Mode.REPORTING
+        reporting[self.queue.slots()] = False
+        return [int(slot) for slot in np.flatnonzero(reporting)]
 
     def sample(self, samples: Samples, now_ns: int) -> None:
         """Changes in the order in which they came. What a sampling interval still holds back is looked at again."""

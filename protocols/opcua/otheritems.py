@@ -89,8 +89,9 @@ class ValueItem(OtherItem):
             self._last, self._due_ns = None, 0
 
     def forget(self) -> None:
-        """The next sample passes."""
-        self._last, self._due_ns = None, 0
+        """The next sample passes, unless something is queued already."""
+        if not self._queue:
+            self._last, self._due_ns = None, 0
 
     def sample(self, now_ns: int) -> None:
         """Look, if its interval has passed since it last did."""

@@ -147,12 +147,12 @@ class Reader:
 
 
 def _stamped(value: Any, timestamps: int) -> Any:
-    if timestamps in (SOURCE, BOTH) and timestamps in (SERVER, BOTH):
-        return value
     out = ua.DataValue(value.Value, value.StatusCode)
-    if timestamps == SOURCE:
+    if value.Value is None or value.Value.VariantType == ua.VariantType.Null:
+        out.Value = None
+    if timestamps in (SOURCE, BOTH):
         out.SourceTimestamp = value.SourceTimestamp
-    elif timestamps == SERVER:
+    if timestamps in (SERVER, BOTH):
         out.ServerTimestamp = value.ServerTimestamp or datetime.now(UTC)
     return out
 

@@ -164,10 +164,10 @@ class Subscriptions:
         return subscription.available
 
     def resend(self, subscription: Subscription) -> None:
-        """Every item that reports tells its present value again."""
+        """Every item that reports tells its present value again, unless it has something to tell already."""
         self.flush()
         points = subscription.points
-        slots = points.live()
+        slots = points.idle()
         points.forget(slots)
         if slots:
             rows = np.array([points.row(slot) for slot in slots], np.intp)

@@ -33,9 +33,12 @@ class NodeClient:
         return answer
 
     async def try_to(self, do: str, **what: Any) -> dict[str, Any]:
+        await self.send(do, **what)
+        return await self.answer()
+
+    async def send(self, do: str, **what: Any) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"do": do, **what}).encode() + b"\n")
-        return await self.answer()
 
     async def answer(self) -> dict[str, Any]:
         """The next line that is JSON; node-opcua talks on stdout now and then."""

@@ -179,7 +179,14 @@ async function hear(request) {
   return out;
 }
 
+let writing;
+
 async function write(request) {
+  writing = written(request);
+  return request.later ? {} : writing;
+}
+
+async function written(request) {
   const codes = await session.write(request.values.map(({ node, value, type, attribute }) => ({
     nodeId: node, attributeId: attribute ?? AttributeIds.Value,
     value: { value: new Variant({ dataType: DataType[type ?? "Double"], value }) } })));
@@ -211,7 +218,7 @@ async function end() {
   return {};
 }
 
-const verbs = { connect, walk, read, subscribe, monitor, flood, heard: hear, write, call, raw, modify, end };
+const verbs = { written: () => writing, connect, walk, read, subscribe, monitor, flood, heard: hear, write, call, raw, modify, end };
 
 async function main() {
   console.log(JSON.stringify({ ready: true }));
