@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from gateway.contracts import Outcome, Reason, Stage
 from protocols.opcua.quality import OVERFLOW
 from protocols.opcua.uastack import Codes
@@ -89,50 +87,45 @@ def test_every_change_between_two_publishings_is_kept_in_order(tmp_path: Path) -
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize(
-    ("oldest", "values", "marked"),
-    [(True, [8.0, 9.0, 10.0], 0), (False, [1.0, 2.0, 10.0], 2)],
-    ids=["oldest", "newest"],
-)
-def test_a_full_queue_says_so(tmp_path: Path, oldest: bool, values: list[float], marked: int) -> None:
+def test_a_full_queue_says_so(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with talking(tmp_path) as (plant, client):
-            await client.ask("subscribe", interval=100)
-            await client.ask("monitor", items=[{"node": node("bess1/pcs/power"), "queue": 3, "discardOldest": oldest}])
-            await client.ask("heard", count=1)
-            plant.port.change([(POWER, float(n), 0, TIME_NS + n) for n in range(1, 11)])
-            heard = await client.ask("heard", count=3)
-            assert told(heard) == values
-            statuses = [status for _, _, _, status, *_ in heard["heard"]]
-            assert [at for at, status in enumerate(statuses) if status & OVERFLOW == OVERFLOW] == [marked]
+            power = node("bess1/pcs/power")
+            for oldest, values, marked in ((True, [8.0, 9.0, 10.0], 0), (False, [1.0, 2.0, 10.0], 2)):
+                await client.ask("subscribe", interval=100)
+                await client.ask("monitor", items=[{"node": power, "queue": 3, "discardOldest": oldest}])
+                await client.ask("heard", count=1)
+                plant.port.change([(POWER, float(n), 0, TIME_NS + n) for n in range(1, 11)])
+                heard = await client.ask("heard", count=3)
+                assert told(heard) == values
+                statuses = [status for _, _, _, status, *_ in heard["heard"]]
+                assert [at for at, status in enumerate(statuses) if status & OVERFLOW == OVERFLOW] == [marked]
+                await client.ask("drop")
 
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize(
-    ("how", "expected"),
-    [
-        ({"deadbandType": "Absolute", "deadband": 5.0}, [5.5, 0.4, 6.0]),
-        ({"deadbandType": "Percent", "deadband": 0.25}, [5.5, 0.4, 6.0]),
-        ({"trigger": "Status"}, []),
-    ],
-    ids=["absolute", "percent of 2000", "status alone"],
-)
-def test_filters_compare_with_what_was_reported_last(
-    tmp_path: Path, how: dict[str, Any], expected: list[float]
-) -> None:
+ABSOLUTE = {"deadbandType": "Absolute", "deadband": 5.0}
+PERCENT = {"deadbandType": "Percent", "deadband": 0.25}
+STATUS = {"trigger": "Status"}
+
+
+def test_filters_compare_with_what_was_reported_last(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with talking(tmp_path) as (plant, client):
-            await client.ask("subscribe", interval=100)
-            await client.ask("monitor", items=[{"node": node("bess1/pcs/power"), "queue": 100, **how}])
-            await client.ask("heard", count=1)
-            # 2 and 4 creep: neither is further than 5 from 0, though 5.5 is. 5.5 to 0.4 is more than 5.
-            values = [2.0, 4.0, 5.5, 3.0, 0.4, 4.0, 6.0, 1.5]
-            plant.port.change([(POWER, value, 0, TIME_NS + n) for n, value in enumerate(values, 1)])
-            plant.port.change([(POWER, 1.5, NOT_TOPICAL, TIME_NS + 99)])
-            heard = await client.ask("heard", count=len(expected) + 1)
-            assert told(heard) == [*expected, 1.5]
-            assert heard["heard"][-1][3] == LAST_USABLE
+            for how, expected in ((ABSOLUTE, [5.5, 0.4, 6.0]), (PERCENT, [5.5, 0.4, 6.0]), (STATUS, [])):
+                plant.port.set(POWER, 0.0, TIME_NS)
+                await client.ask("subscribe", interval=100)
+                await client.ask("monitor", items=[{"node": node("bess1/pcs/power"), "queue": 100, **how}])
+                await client.ask("heard", count=1)
+                # 2 and 4 creep: neither is further than 5 from 0, though 5.5 is. 5.5 to 0.4 is more than 5.
+                values = [2.0, 4.0, 5.5, 3.0, 0.4, 4.0, 6.0, 1.5]
+                plant.port.change([(POWER, value, 0, TIME_NS + n) for n, value in enumerate(values, 1)])
+                plant.port.change([(POWER, 1.5, NOT_TOPICAL, TIME_NS + 99)])
+                heard = await client.ask("heard", count=len(expected) + 1)
+                assert told(heard) == [*expected, 1.5], how
+                assert heard["heard"][-1][3] == LAST_USABLE
+                await client.ask("drop")
 
     asyncio.run(scenario())
 

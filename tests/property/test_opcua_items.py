@@ -122,7 +122,7 @@ def decoded(octets: bytes, count: int) -> list[tuple[int, float, int, int]]:
     return out
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(items, min_size=1, max_size=6), steps)
 def test_batches_do_what_single_changes_would(wanted: list[Any], script: list[Any]) -> None:
     table = ItemTable(0)
@@ -163,7 +163,7 @@ def decoded_take(table: ItemTable, most: int) -> list[tuple[int, float, int, int
     return decoded(octets, count)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=30),
     st.lists(st.integers(0, 3), max_size=5),

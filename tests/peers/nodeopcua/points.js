@@ -212,13 +212,19 @@ async function modify(request) {
   return { response: plain(fields) };
 }
 
+async function drop() {
+  await subscription.terminate();
+  counted = 0; heard.splice(0);
+  return {};
+}
+
 async function end() {
   if (session) await session.close(true);
   if (client) await client.disconnect();
   return {};
 }
 
-const verbs = { written: () => writing, connect, walk, read, subscribe, monitor, flood, heard: hear, write, call, raw, modify, end };
+const verbs = { written: () => writing, connect, walk, read, subscribe, monitor, flood, heard: hear, write, call, raw, modify, drop, end };
 
 async function main() {
   console.log(JSON.stringify({ ready: true }));

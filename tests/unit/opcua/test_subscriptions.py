@@ -464,7 +464,7 @@ def test_events_come_to_who_monitors_their_source() -> None:
     played(scenario)
 
 
-def test_ten_thousand_items_hold_nobody_up() -> None:
+def test_thousands_of_items_hold_nobody_up() -> None:
     """Not how long it takes: that others are let in while it does, more often than a hundred items need."""
 
     async def scenario(desk: Desk) -> None:
@@ -480,7 +480,7 @@ def test_ten_thousand_items_hold_nobody_up() -> None:
 
         watching = asyncio.ensure_future(others())
         began = time.perf_counter()
-        await desk.monitor(session, number, *(item(POINTS.names[n % 6], n) for n in range(10_000)))
+        await desk.monitor(session, number, *(item(POINTS.names[n % 6], n) for n in range(4_000)))
         done.set()
         await watching
         assert turns > 10, f"{turns} turns in {time.perf_counter() - began:.1f} s"

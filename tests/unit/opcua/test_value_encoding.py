@@ -25,7 +25,7 @@ values = st.lists(
 MADE = {BOOLEAN: bool, UINT32: int, DOUBLE: float}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(values)
 def test_notifications_read_back(rows: list[tuple[int, int, int, int, int, int]]) -> None:
     types, numbers, status, source, stamps, handles = (
