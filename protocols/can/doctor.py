@@ -10,15 +10,20 @@ import numpy as np
 
 from gateway.contracts.doctor import Finding, Observation, Patient, Verdict, fault, note, observe
 from gateway.points import Quality
+from protocols.can.client import Taken
 from protocols.can.driver import CanDriver
+from protocols.can.integrity import checksums, counters
 from protocols.can.plan import BusPlan, key_words
 
 _SHARED: Final = frozenset({"socketcan", "udp_multicast", "virtual"})
 """Interfaces that more than one program can open."""
 _CYCLES: Final = 3.0
+_FRAMES: Final = 20.0
+"""Of the quickest message so many are listened to, to know its counter and checksum."""
 _LEAST_WATCH_S: Final = 1.0
 _MOST_WATCH_S: Final = 12.0
 _SHOWN: Final = 8
+_REMEMBERED: Final = 500
 
 
 async def examine(patient: Patient) -> list[Finding]:
@@ -29,22 +34,58 @@ async def examine(patient: Patient) -> list[Finding]:
         held = note("held", f"the running gateway has {plan.access}: it was not listened to", advice=advice)
         return [held, *_trouble(patient.live.counters)]
     seen = Observation(patient.catalogue)
-    driver = CanDriver(_silent(plan), seen)
+    driver = _Listener(_silent(plan), seen)
     device = plan.devices.index(patient.device)
     cycles = [message.cycle_s for message in plan.messages if message.device == device and message.cycle_s > 0]
-    watch_s = min(max(_CYCLES * max(cycles, default=1.0), _LEAST_WATCH_S), _MOST_WATCH_S)
+    wanted_s = (_CYCLES * max(cycles, default=1.0), _FRAMES * min(cycles, default=0.0), _LEAST_WATCH_S)
+    watch_s = min(max(wanted_s), _MOST_WATCH_S)
     await observe(driver, watch_s)
-    counters = driver.counters()[patient.device]
-    if not counters["opens"]:
+    figures = driver.counters()[patient.device]
+    if not figures["opens"]:
         advice = (
             "is the interface up (ip link set can0 up type can bitrate ...), the adapter plugged in, the name right?"
         )
         return [fault("bus", f"the bus {plan.access} cannot be opened", seen.lost(patient.device), advice)]
     return [
-        *_bus(plan, counters, watch_s),
-        *_messages(plan, device, driver, counters),
-        *_values(patient, seen, counters),
+        *_bus(plan, figures, watch_s),
+        *_messages(plan, device, driver, figures),
+        *_integrity(plan, device, driver.heard),
+        *_values(patient, seen, figures),
     ]
+
+
+class _Listener(CanDriver):
+    """The driver, and a memory of the frames."""
+
+    def __init__(self, plan: BusPlan, port: Observation) -> None:
+        super().__init__(plan, port)
+        self.heard: dict[int, list[bytes]] = {message.key: [] for message in plan.messages}
+
+    def take(self, taken: Taken) -> None:
+        for key, data, _ in taken.frames:
+            frames = self.heard.get(key)
+            if frames is not None and len(frames) < _REMEMBERED:
+                frames.append(bytes(data))
+        super().take(taken)
+
+
+def _integrity(plan: BusPlan, device: int, heard: Mapping[int, list[bytes]]) -> Iterator[Finding]:
+    """Counters that jump, checksums that are wrong."""
+    for message in plan.messages:
+        frames = heard[message.key]
+        if message.device != device or message.shared:
+            continue
+        where = f"{key_words(message.key)} {message.name}"
+        for found in counters(frames):
+            if found.wrong:
+                evidence = f"{where}: {found.what} counts, but not by one in {found.wrong} of {found.seen} steps"
+                advice = "frames are lost on the way, sent twice, or two nodes send the same identifier"
+                yield fault("counter", "a counter jumps", evidence, advice)
+        for found in checksums(frames):
+            if found.wrong:
+                evidence = f"{where}: {found.what} is wrong in {found.wrong} of {found.seen} frames"
+                advice = "two nodes send the same identifier, or the device's firmware is at fault"
+                yield fault("checksum", "a checksum is wrong", evidence, advice)
 
 
 def _silent(plan: BusPlan) -> BusPlan:

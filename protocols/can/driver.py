@@ -103,7 +103,7 @@ class CanDriver:
         self._failure, self._bus_off = "", False
         self._figures["opens"] += 1
         port = self._port
-        self._line = BusLine(bus, access, self._plan.gather_s, port.now_ns, self._take, self._broken)
+        self._line = BusLine(bus, access, self._plan.gather_s, port.now_ns, self.take, self._broken)
         now = self._now()
         self._tell_unknown_at = now + _UNKNOWN_AFTER_S
         for device in self._devices:
@@ -178,7 +178,7 @@ class CanDriver:
 
     # -- what comes ---------------------------------------------------------------------------------------------
 
-    def _take(self, taken: Taken) -> None:
+    def take(self, taken: Taken) -> None:
         """One batch from the bus."""
         self._figures["frames"] += len(taken.frames)
         batches = self._decoder.take(taken.frames)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import can
 import pytest
 
 from gateway.contracts.doctor import Finding
+from protocols.can.checksum import METHODS
 from protocols.can.doctor import examine
 from protocols.can.plan import BusPlan
 from tests.kit.cankit import device, write_dbc
@@ -34,7 +37,7 @@ def error_frame() -> can.Message:
 
 @pytest.fixture
 def plan(tmp_path: Path) -> BusPlan:
-    return device(write_dbc(tmp_path, DBC), MAP, default_cycle_ms=100)
+    return device(write_dbc(tmp_path, DBC), MAP, default_cycle_ms=50)
 
 
 def examined(plan: BusPlan, *frames: can.Message) -> list[Finding]:
@@ -119,3 +122,47 @@ def test_the_doctor_sends_nothing(plan: BusPlan) -> None:
             return [each for each in iter(lambda: bus.recv(0), None) if each is not None]
 
     assert asyncio.run(story()) == []
+
+
+def counting(plan: BusPlan, spoil: Callable[[int, bytearray], None]) -> list[Finding]:
+    """The cells' frames carry a counter in byte 6 and a checksum in byte 7; `spoil` changes the n-th frame."""
+
+    async def story() -> list[Finding]:
+        numbers = itertools.count()
+        with can.Bus(interface="virtual", channel=plan.access.channel) as bus:
+
+            def send() -> None:
+                number = next(numbers)
+                data = bytearray((number * 37 % 256, number * 11 % 7, 0, 0, 0, 0, number % 16, 0))
+                data[7] = METHODS["crc8_autosar"](bytes(data[:7]))
+                spoil(number, data)
+                bus.send(frame(0x100, bytes(data)))
+                bus.send(frame(0x120))
+
+            async with meanwhile(send):
+                return await examine(patient(plan, catalogue(2)))
+
+    return asyncio.run(story())
+
+
+def test_counters_and_checksums_that_are_right_are_no_finding(plan: BusPlan) -> None:
+    assert faults(counting(plan, lambda number, data: None)) == []
+
+
+def test_a_checksum_that_is_wrong_at_times(plan: BusPlan) -> None:
+    def spoil(number: int, data: bytearray) -> None:
+        data[7] ^= 0x55 if number % 8 == 3 else 0
+
+    found = counting(plan, spoil)
+    assert faults(found) == ["checksum"]
+    assert "0x100 Cells: byte 7 (crc8_autosar) is wrong in" in finding(found, "checksum").evidence[0]
+
+
+def test_a_counter_that_jumps_at_times(plan: BusPlan) -> None:
+    def spoil(number: int, data: bytearray) -> None:
+        data[6] = (number + number // 8) % 16
+        data[7] = METHODS["crc8_autosar"](bytes(data[:7]))
+
+    found = counting(plan, spoil)
+    assert faults(found) == ["counter"]
+    assert "byte 6 counts, but not by one in" in finding(found, "counter").evidence[0]
