@@ -121,7 +121,7 @@ class Core:
         )
         self.broker.handle(ALARM_ACTIONS, self.alarms.act)
         if plan.alarm_system is not None:
-            self.broker.handle_point(plan.alarm_system.acknowledge_all, self.alarms.acknowledge_point)
+            self.broker.handle_point(plan.alarm_system.acknowledge_all, self._acknowledge_all)
         self.control: ControlRunner | None = None
         if plan.control is not None:
             store = ControlStore(plan.state_dir / "control", log.bind(part="control"))
@@ -224,6 +224,10 @@ class Core:
         if refusal is None and self.control is not None:
             self.control.operations.acknowledge_alarm(command.subject)
         return refusal
+
+    def _acknowledge_all(self, command: Command) -> Refusal | None:
+        """The command point for all alarms; 0 does nothing."""
+        return self._acknowledge(command) if command.value else None
 
     def refresh_ages(self) -> None:
         """A calculated point was last seen when the oldest of its inputs was; a system point just now."""

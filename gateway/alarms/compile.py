@@ -42,6 +42,8 @@ GAP_PART: Final = 0.25
 _CONDITIONS: Final = len(Condition)
 _PRIORITY_NUMBER: Final = {"off": 0} | {word: int(priority) for word, priority in PRIORITY_BY_WORD.items()}
 
+_BY_CONDITION: Final = np.array([_PRIORITY_NUMBER[_PRIORITIES[condition]] for condition in Condition], np.uint8)
+
 _Index = NDArray[np.intp]
 
 
@@ -90,7 +92,7 @@ class _Columns:
 
 def _columns(row: Any, condition: Any, limit: Any, **given: Any) -> _Columns:
     size = len(row)
-    priority = given.get("priority", [_PRIORITY_NUMBER[_PRIORITIES[Condition(at)]] for at in condition])
+    priority = given.get("priority", _BY_CONDITION[np.asarray(condition, np.intp)])
     return _Columns(
         row=np.asarray(row, np.intp),
         condition=np.asarray(condition, np.uint8),
@@ -190,8 +192,9 @@ class _Compiler:
             return [] if found is None else [found]
         pattern = re.compile(".*".join(map(re.escape, name.split("*"))))
         names, adds = self.sources.catalogue.names, row.settings.value is not None or row.settings.limit == "quality"
-        among = range(len(names)) if adds else np.unique(self.columns.row).tolist()
-        found_rows = [at for at in among if pattern.fullmatch(names[at])]
+        among = range(len(names)) if adds else np.flatnonzero(np.bincount(self.columns.row)).tolist()
+        begin = name.partition("*")[0]
+        found_rows = [at for at in among if names[at].startswith(begin) and pattern.fullmatch(names[at])]
         if not found_rows and not self.sources.doubtful(name.partition("*")[0].rstrip("/")):
             self.report.error(place, f"no point that has an alarm matches {name}")
         return found_rows
@@ -319,8 +322,9 @@ class _Compiler:
             return
         rows = columns.row[open_]
         classes = self.sources.settings.deadband_percent.model_dump()
-        part = {unit: classes[unit_class(unit)] / 100 for unit in {catalogue.units[row] for row in set(rows.tolist())}}
-        parts = np.array([part[catalogue.units[row]] for row in rows.tolist()])
+        part = {unit: classes[unit_class(unit)] / 100 for unit in set(catalogue.units)}
+        units = catalogue.units
+        parts = np.array([part[units[row]] for row in rows.tolist()])
         outer, gap = self._spans(len(catalogue))
         span = catalogue.high[rows] - catalogue.low[rows]
         span = np.where(np.isnan(span) | (span <= 0), outer[rows], span)
@@ -344,11 +348,9 @@ class _Compiler:
 
     def _catalogue(self) -> AlarmCatalogue:
         columns, settings = self.columns, self.sources.settings
-        messages = {
-            index: text
-            for index, key in enumerate(zip(columns.row.tolist(), columns.condition.tolist(), strict=True))
-            if (text := self.messages.get(key))
-        }
+        spoken = np.flatnonzero(np.isin(columns.row, [row for row, _ in self.messages])).tolist()
+        keys = ((index, (int(columns.row[index]), int(columns.condition[index]))) for index in spoken)
+        messages = {index: self.messages[key] for index, key in keys if key in self.messages}
         return AlarmCatalogue(
             points=self.sources.catalogue,
             row=columns.row,

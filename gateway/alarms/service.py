@@ -130,10 +130,6 @@ class AlarmService:
             raise AlarmRefused(Reason.UNKNOWN_POINT, f"there is no alarm {command.subject}{near}")
         return self.engine.act(command.action, index, asked, now_ns)
 
-    def acknowledge_point(self, command: Command) -> tuple[Reason, str] | None:
-        """The command point that acknowledges everything; 0 does nothing."""
-        return self.act(command) if command.value else None
-
     def _tell(self, records: Sequence[AlarmRecord]) -> None:
         if not records:
             return

@@ -7,6 +7,7 @@ Server ── HasNotifier ──► Devices/pcs1 ── HasEventSource ──►
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, Final
 
 from gateway.alarms import AlarmCatalogue
@@ -56,12 +57,15 @@ class ConditionNodes:
     def __init__(self, space: AddressSpace, view: AlarmsView, now_ns: Any) -> None:
         self._space, self._view, self._now_ns = space, view, now_ns
         self._alarms: AlarmCatalogue = view.catalogue
-        self._sources: dict[int, list[int]] = {}
-        """By device (-1: none): rows of served points that have alarms."""
-        points = self._alarms.points
+
+    @cached_property
+    def _sources(self) -> dict[int, list[int]]:
+        """By device (-1: none): rows of served points that have alarms. Made when somebody browses for them."""
+        points, out = self._alarms.points, dict[int, list[int]]()
         for row in dict.fromkeys(self._alarms.row.tolist()):
-            if space.row(node_id(points.names[row])) >= 0:
-                self._sources.setdefault(int(points.device[row]), []).append(row)
+            if self._space.row(node_id(points.names[row])) >= 0:
+                out.setdefault(int(points.device[row]), []).append(row)
+        return out
 
     def shown(self, index: int) -> Shown:
         """The alarm as it is now."""
