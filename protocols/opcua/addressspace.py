@@ -10,10 +10,11 @@ Objects
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Any, Final, Protocol
 
 from gateway.points import Kind, PointCatalogue, Rows
-from protocols.opcua.names import BAR, ROOT, Child, Group, NameTree
+from protocols.opcua.names import BAR, ROOT, Child, Entry, Group, NameTree, grouped
 from protocols.opcua.nodes import Node, NodeId, Reference, object_attributes, standard
 from protocols.opcua.pointnodes import PointNodes
 from protocols.opcua.uastack import Ids, ua
@@ -22,6 +23,7 @@ INDEX: Final = 2
 """Of our namespace. 0 is the standard's, 1 the server's own (its application URI)."""
 DEVICES: Final = f"{BAR}Devices"
 GATEWAY: Final = f"{BAR}Gateway"
+_SYSTEM: Final = "system"
 _DEVICE_POINTS: Final = "system/device"
 _MASTER_POINTS: Final = "system/master"
 
@@ -62,6 +64,7 @@ class AddressSpace:
         self.points = PointNodes(catalogue, node_id, self.tree.parent, self.writable, INDEX)
         self._extensions: list[Extension] = []
         self._subtypes: dict[int, frozenset[int]] = {}
+        self._device_groups: dict[str, Group] = {}
         self._link_objects()
 
     def extend(self, extension: Extension) -> None:
@@ -111,7 +114,7 @@ class AddressSpace:
     def _ours(self, text: str) -> Node | None:
         row = self.row(node_id(text))
         if row >= 0:
-            return self.points.variable(row)
+            return self._held(self.points.variable(row), text)
         base, bar, what = text.partition(BAR)
         if not bar:
             return self._folder(text.removesuffix("/")) if text.endswith("/") else None
@@ -162,15 +165,48 @@ class AddressSpace:
         if folder is None or not path:
             return None
         above, _, name = path.rpartition("/")
-        parent = self.tree.parent(above, f"{path}/")
-        return _holder(f"{path}/", name, parent, self.tree.children(path))
+        node = _holder(f"{path}/", name, self.tree.parent(above, f"{path}/"), self.tree.children(path))
+        devices = self._devices_below.get(path, ())
+        node.references += [Reference(Ids.Organizes, False, node_id(f"{DEVICES}/{device}")) for device in devices]
+        return node
+
+    def _held(self, node: Node, name: str) -> Node:
+        """The same, with the object of a device or master that it is a component of."""
+        for top, path in ((DEVICES, _DEVICE_POINTS), (GATEWAY, _MASTER_POINTS)):
+            holder = name.removeprefix(f"{path}/").rpartition("/")[0]
+            if name.startswith(f"{path}/") and self._object(f"{top}/{holder}") is not None:
+                node.references.append(Reference(Ids.HasComponent, False, node_id(f"{top}/{holder}")))
+        if name.rpartition("/")[0] == _SYSTEM:
+            node.references.append(Reference(Ids.HasComponent, False, node_id(GATEWAY)))
+        return node
 
     def _group(self, path: str, group: Group) -> Node:
         return _holder(group.id, group.name, self.tree.parent(path, group.id), group.children)
 
     def _devices(self) -> Node:
-        names = [f"{DEVICES}/{name}" for name in self._catalogue.devices]
-        return _object(DEVICES, "Devices", "", names, Ids.FolderType)
+        return _object(DEVICES, "Devices", "", [child.id for child in self._device_children], Ids.FolderType)
+
+    @cached_property
+    def _device_children(self) -> list[Child]:
+        """Devices, or groups of them when they are many."""
+        return grouped(
+            [Entry(f"{DEVICES}/{name}") for name in self._catalogue.devices], f"{DEVICES}/", self._device_groups
+        )
+
+    @cached_property
+    def _devices_below(self) -> dict[str, list[str]]:
+        """By folder: the devices whose points are all in it."""
+        out: dict[str, list[str]] = {}
+        for name in self._catalogue.devices:
+            for folder in self._device_folder(name):
+                out.setdefault(folder.removesuffix("/"), []).append(name)
+        return out
+
+    def _device_parent(self, text: str) -> str:
+        """The id of what holds a device's object: the folder of all, or a group in it."""
+        groups = self._device_groups.values() if len(self._device_children) != len(self._catalogue.devices) else ()
+        holds = (group.id for group in groups if any(child.id == text for child in group.children))
+        return next(holds, DEVICES)
 
     def _gateway(self) -> Node:
         servers = self.tree.folders.get(_MASTER_POINTS)
@@ -179,7 +215,7 @@ class AddressSpace:
             for server in (servers.folders if servers else [])
             for path in self.tree.folders[server].folders
         ]
-        points = [self._catalogue.names[row] for row in self._rows("system")]
+        points = [self._catalogue.names[row] for row in self._rows(_SYSTEM)]
         return _object(GATEWAY, "Gateway", "", masters, Ids.BaseObjectType, points)
 
     def _rows(self, path: str) -> list[int]:
@@ -189,8 +225,12 @@ class AddressSpace:
     def _object(self, text: str) -> Node | None:
         """The object of a device or of a master: its points are its components, a device's folder is organised."""
         kind, _, name = text.partition("/")
+        if kind == DEVICES and name.startswith(BAR):
+            self._device_children  # noqa: B018 - makes the groups
+            group = self._device_groups.get(name.removeprefix(BAR))
+            return _holder(group.id, group.name, self._device_parent(group.id), group.children) if group else None
         if kind == DEVICES and name in self._catalogue.devices:
-            path, parent = f"{_DEVICE_POINTS}/{name}", DEVICES
+            path, parent = f"{_DEVICE_POINTS}/{name}", self._device_parent(text)
         elif kind == GATEWAY and f"{_MASTER_POINTS}/{name}" in self.tree.folders:
             path, parent = f"{_MASTER_POINTS}/{name}", GATEWAY
         else:

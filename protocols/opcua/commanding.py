@@ -31,14 +31,19 @@ class Selections:
 
     def __init__(self) -> None:
         self._by_row: dict[int, _Selection] = {}
+        self._known: set[int] = set()
 
     def taken(self, row: int, session: Any, now_s: float) -> bool:
         """Whether another session holds it."""
         found = self._by_row.get(row)
         return found is not None and found.session is not session and now_s < found.until_s
 
-    def put(self, row: int, session: Any, value: float, now_s: float) -> None:
+    def put(self, row: int, session: Any, value: float, now_s: float) -> bool:
+        """Select. True the first time for this session: `ended` is to be called when it is gone."""
         self._by_row[row] = _Selection(session, value, now_s + SELECT_S)
+        new = id(session) not in self._known
+        self._known.add(id(session))
+        return new
 
     def pop(self, row: int, session: Any, value: float | None, now_s: float) -> bool:
         """End a selection of this session; whether there was one, in time and with this value (None: any)."""
@@ -50,6 +55,7 @@ class Selections:
 
     def ended(self, session: Any) -> None:
         """A session is gone, and so is what it had selected."""
+        self._known.discard(id(session))
         self._by_row = {row: found for row, found in self._by_row.items() if found.session is not session}
 
 

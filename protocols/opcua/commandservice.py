@@ -140,8 +140,7 @@ class CommandService:
         if refusal is Reason.OK and self._selections.taken(row, session, now_s):
             refusal = Reason.BUSY
         code = await self._commander.run(session, row, value, Action.SELECT, refusal)
-        if not code:
-            self._selections.put(row, session, value, now_s)
+        if not code and self._selections.put(row, session, value, now_s):
             session.on_close(lambda _: self._selections.ended(session))
         return CallResult(code)
 

@@ -202,6 +202,11 @@ class _Grouping:
         ]
 
 
+def grouped(children: Sequence[Child], base: str, made: dict[str, Group]) -> list[Child]:
+    """At most `MAX_CHILDREN` of these or groups of them; ids of groups begin with `base`, `made` has them by label."""
+    return _Grouping(base, made).grouped(children, "")
+
+
 def folder_id(path: str) -> str:
     """The string of a folder's node id; the root's is empty, it is the Objects folder itself."""
     return f"{path}/" if path else ""

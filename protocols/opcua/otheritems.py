@@ -97,7 +97,8 @@ class ValueItem(OtherItem):
         """Look, if its interval has passed since it last did."""
         if self.mode is Mode.DISABLED or now_ns < self._due_ns:
             return
-        self._due_ns = now_ns + self.settings.interval_ns
+        # A little early: cycles are not to the microsecond, and none is to be missed for that.
+        self._due_ns = now_ns + self.settings.interval_ns * 3 // 4
         value = self._read()
         if self._last is None or self._differs(value):
             self._last = value

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gateway.points import PointCatalogue
 from protocols.opcua.plan import ServerPlan
 
@@ -23,10 +20,6 @@ class Rights:
         """Whether the session sees the point of this row."""
         named = self._roles.get(row)
         return named is None or not named.isdisjoint(session.roles)
-
-    def hidden(self, session: Any) -> NDArray[np.intp]:
-        """All rows that the session does not see."""
-        return np.array([row for row in self._roles if not self.visible(session, row)], np.intp)
 
     def commands(self, session: Any, row: int) -> bool:
         """Whether the session may command the point of this row."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from protocols.opcua.bodies import Request, listed
 from protocols.opcua.errors import ServiceFault
@@ -43,7 +42,7 @@ class ViewService:
 
     def __init__(self, view: View, rights: Rights) -> None:
         self._view, self._rights = view, rights
-        self._points: WeakKeyDictionary[Any, OrderedDict[bytes, _Rest]] = WeakKeyDictionary()
+        self._points: dict[int, OrderedDict[bytes, _Rest]] = {}
 
     def install(self, table: ServiceTable) -> None:
         table.add(ua.BrowseRequest, self.browse, raw=True)
@@ -121,13 +120,17 @@ class ViewService:
         return _Rest(self._view.references(wanted, visible), most)
 
     def _resume(self, session: Any, point: bytes, release: bool) -> _Rest | None:
-        rest = self._points.get(session, OrderedDict()).pop(point, None)
+        kept = self._points.get(id(session))
+        rest = kept.pop(point, None) if kept is not None else None
         if rest is None:
             raise ServiceFault(Codes.BadContinuationPointInvalid)
         return None if release else rest
 
     def _keep(self, session: Any, rest: _Rest) -> bytes:
-        kept = self._points.setdefault(session, OrderedDict())
+        kept = self._points.get(id(session))
+        if kept is None:
+            kept = self._points[id(session)] = OrderedDict()
+            session.on_close(lambda _: self._points.pop(id(session), None))
         if len(kept) >= MAX_CONTINUATION_POINTS:
             raise ServiceFault(Codes.BadNoContinuationPoints)
         point = secrets.token_bytes(16)
