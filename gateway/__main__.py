@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway import __version__
+from gateway.cli.controlcommands import add_control_commands
 from gateway.cli.historycommands import add_history_commands
 from gateway.cli.users import add_user_command
 
@@ -236,6 +237,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     _add_alarms(add("alarms", _alarms, "list alarms; ack, confirm, comment, shelve, unshelve, out, in"))
     _add_selftest(add("selftest", _selftest_soe, "prove on this machine that the configuration holds what it promises"))
     add_history_commands(add, _add_site)
+    add_control_commands(add, _add_site)
     add_user_command(add, _add_site, _load)
     for name, (action, text) in _ACTIONS.items():
         _add_action(add(name, _act, text), action, with_value=name in ("force", "command"))

@@ -91,6 +91,7 @@ class Controller(Protocol):
     def urgent(self) -> Iterable[int]: ...
     def failed(self, row: int, now_ns: int) -> None: ...
     def finished(self) -> Sequence[StoredExcursion]: ...
+    def end(self) -> None: ...
 
     @property
     def inputs(self) -> Iterable[int]:
@@ -141,3 +142,6 @@ class ControllerBase:
     def finished(self) -> Sequence[StoredExcursion]:
         """Evidence that is complete and is to be kept; it is the caller's from now on."""
         return ()
+
+    def end(self) -> None:
+        """The gateway stops: evidence ends where it stands."""

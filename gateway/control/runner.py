@@ -156,6 +156,8 @@ class ControlRunner:
             if handle is not None:
                 handle.cancel()
         self._save()
+        for controller in self.cycle.controllers:
+            controller.end()
         self._evidence.stop([stored for each in self.cycle.controllers for stored in each.finished()])
         self._store.stop()
 

@@ -117,6 +117,15 @@ class DemoSite:
         self._gateway = self.spawn()
         wait_until(lambda: self.logged("gateway serves"), "the gateway to serve")
 
+    def stop(self) -> str:
+        """Stop the gateway in order; what it has logged. The next start logs anew."""
+        assert self._gateway is not None
+        self._gateway.send_signal(signal.SIGTERM)
+        self._gateway.wait(30)
+        log = self.log_path.read_text()
+        self.log_path.unlink()
+        return log
+
     def adopt(self, gateway: subprocess.Popen[bytes]) -> None:
         """Take a gateway that was started otherwise as this site's own."""
         self._gateway = gateway

@@ -53,6 +53,11 @@ class DroopController(ControllerBase):
     def own_only(self) -> Collection[int]:
         return (self.plan.rows.test_hz,)
 
+    def end(self) -> None:
+        left = self._recorder.stop()
+        if left is not None:
+            self._finished.append(left)
+
     def finished(self) -> Sequence[StoredExcursion]:
         plan, complete = self.plan, self._finished
         self._finished = []
