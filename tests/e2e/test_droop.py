@@ -51,7 +51,7 @@ def test_the_plant_answers_a_synthetic_frequency_and_the_evidence_is_kept(demo: 
     assert demo.point("poi/frequency")["quality"] == "good", "masters go on seeing the measured frequency"
     wait_until(lambda: demo.point("system/control/bess1/droop_state")["value"] == 1, "the measured frequency again")
 
-    demo.stop()
+    demo.stop(30)
     listed = demo.cli("droop-report")
     assert listed.returncode == 0, listed.stderr
     assert "-bess1-test" in listed.stdout
@@ -77,7 +77,8 @@ def test_only_a_person_on_the_gateway_shows_a_synthetic_frequency(demo: DemoSite
 def test_settings_are_attested_and_a_change_is_told(demo: DemoSite) -> None:
     attested = json.loads((demo.state_dir / "control" / "settings.json").read_text())
     assert attested["settings"]["droop"]["bess1"]["droop_percent"] == 5
-    demo.stop()
+    demo.stop(30)
+    demo.log_path.unlink()
     demo.site.write_text(demo.site.read_text().replace("droop_percent: 5", "droop_percent: 3.7"))
     demo.start()
     log = demo.log_path.read_text()
