@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import numpy as np
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gateway.contracts.places import Report
 from gateway.contracts.settings import MasterRow, MasterSettings, ServerSettings, ServerSource, Strict
@@ -50,10 +50,16 @@ class LimitSettings(Strict):
     max_token_lifetime_s: float = Field(default=3600.0, ge=1, le=86_400)
 
 
+def _no_masters(value: object) -> object:
+    if value:
+        raise ValueError("an OPC UA server has none: rights go with the role of the user who logs in (key users)")
+    return value
+
+
 class OpcUaServerSettings(ServerSettings):
     """One OPC UA server. Clients have no entry each: rights come with the role of the user who logs in."""
 
-    masters: list[Any] = Field(default_factory=list, max_length=0)
+    masters: Annotated[list[Any], BeforeValidator(_no_masters)] = Field(default_factory=list)
     security: list[PolicyName] = Field(default=["Basic256Sha256", "Aes256_Sha256_RsaPss"], min_length=1)
     modes: list[Literal["Sign", "SignAndEncrypt"]] = Field(default=["Sign", "SignAndEncrypt"], min_length=1)
     users: str = ""

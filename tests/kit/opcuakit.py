@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import hashlib
+import pickle
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +21,23 @@ from cryptography.x509.oid import NameOID
 
 from gateway.points import PointCatalogue
 from gateway.users.store import User, hash_password, read_users, write_users
+from protocols.opcua import nodeservices
+from protocols.opcua.owncertificate import make_certificate
 from protocols.opcua.plan import LimitPlan, PkiPlan, ServerPlan
 from protocols.opcua.server import OpcUaServer
+from protocols.opcua.standardnodes import standard_nodes
 from tests.contract.server_suite import FakePort, catalogue
 
 PASSWORD = "correct horse"
+
+
+@functools.cache
+def _standard_nodes() -> bytes:
+    return pickle.dumps(standard_nodes())
+
+
+# The standard's nodes are made once a process and copied from then on: a third of a test's time.
+nodeservices.standard_nodes = lambda: pickle.loads(_standard_nodes())
 POLICIES = {
     "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
     "Aes128_Sha256_RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
@@ -31,6 +45,7 @@ POLICIES = {
 }
 _KEYS: dict[str, rsa.RSAPrivateKey] = {}
 _HASHES: dict[str, str] = {}
+_OWN: dict[str, dict[str, bytes]] = {}
 
 
 def key(name: str, bits: int = 2048) -> rsa.RSAPrivateKey:
@@ -130,10 +145,8 @@ class Plant:
         own = self.pki / "own"
         if made and not (own / "key.pem").exists():
             own.mkdir(parents=True)
-            server = App(folder, "server", uri=self.plan.application_uri, host="localhost")
-            # The client compares the host that it dials with the certificate: 127.0.0.1 stands in ours.
-            (own / "certificate.der").write_bytes(_server_certificate(server, self.plan.application_uri))
-            (own / "key.pem").write_bytes(server.pem.read_bytes())
+            for name, data in _server_certificate(folder, self.plan.application_uri).items():
+                (own / name).write_bytes(data)
         self.port = FakePort(points or catalogue())
         self.server = OpcUaServer(self.plan, self.port)
         self.port.server = self.server
@@ -165,14 +178,14 @@ class Plant:
         return self.log.said(event)
 
 
-def _server_certificate(app: App, uri: str) -> bytes:
-    from protocols.opcua import owncertificate
-
-    plan = ServerPlan(name="ua", host="127.0.0.1", port=0, application_uri=uri, policies=(), modes=())
-    folder = app.der.parent / "made"
-    owncertificate.make_certificate(plan, folder / "c.der", folder / "k.pem")
-    app.pem.write_bytes((folder / "k.pem").read_bytes())
-    return (folder / "c.der").read_bytes()
+def _server_certificate(folder: Path, uri: str) -> dict[str, bytes]:
+    """As the server makes it, once a process."""
+    if uri not in _OWN:
+        plan = ServerPlan(name="ua", host="127.0.0.1", port=0, application_uri=uri, policies=(), modes=())
+        files = folder / "made" / "certificate.der", folder / "made" / "key.pem"
+        make_certificate(plan, *files)
+        _OWN[uri] = {file.name: file.read_bytes() for file in files}
+    return _OWN[uri]
 
 
 @contextlib.asynccontextmanager
