@@ -90,7 +90,7 @@ class Link:
         try:
             await asyncio.shield(opening)
         except asyncio.CancelledError:
-            opening.add_done_callback(lambda _: self._close_socket())
+            opening.add_done_callback(self._too_late)
             raise
         except ssl.SSLError as error:
             raise LinkDown(f"{plan.broker}: {tls.words(error)}") from None
@@ -109,6 +109,12 @@ class Link:
             raise
         if self.closed.done():
             raise LinkDown(f"{plan.broker}: {self.closed.result()}")
+
+    def _too_late(self, opening: asyncio.Future[None]) -> None:
+        """The thread has connected, or not, and nobody waits any more."""
+        if not opening.cancelled():
+            opening.exception()
+        self._close_socket()
 
     def _connect(self) -> None:
         plan = self._plan

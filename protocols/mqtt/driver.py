@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Final
@@ -28,7 +27,7 @@ from protocols.mqtt.jsonview import JsonView, Seen
 from protocols.mqtt.linkplan import Will
 from protocols.mqtt.orders import Orders
 from protocols.mqtt.reading import word_of
-from protocols.mqtt.sparkplug import REBIRTH, DataType, Metric, Payload, encode
+from protocols.mqtt.sparkplug import REBIRTH, DataType, Metric, Payload, Steps, encode
 from protocols.mqtt.sparkplugtopic import NAMESPACE, Source, state_topics
 from protocols.mqtt.sparkplugview import Heard, SparkplugView
 
@@ -66,6 +65,7 @@ class MqttDriver:
         self._orders = Orders(plan.commands)
         self._batch = Batch(port.publish)
         self._link: Link | None = None
+        self._state_ms = 0
         self._told: set[object] = set()
         silent = min((device.silent_s for device in plan.plans if device.silent_s), default=math.inf)
         self._watch_s = min(max(silent / 4, _WATCH_S[0]), _WATCH_S[1])
@@ -103,7 +103,7 @@ class MqttDriver:
         except LinkDown as error:
             return str(error)
         except asyncio.CancelledError:
-            self._say_state(link, False)
+            self._say_state(link, False, self._port.now_ns() // 1_000_000)
             await link.close()
             raise
         finally:
@@ -117,7 +117,7 @@ class MqttDriver:
                 async with asyncio.timeout(self._watch_s):
                     await link.wake.wait()
             link.wake.clear()
-            self._drain(link)
+            await self._drain(link)
             if link.closed.done():
                 return f"{self._plan.link.broker}: {link.closed.result()}"
             now = loop.time()
@@ -126,14 +126,14 @@ class MqttDriver:
                 births_due = now + _BIRTH_PATIENCE_S
                 self._heard(link, self._spark.overdue(now, self._port.now_ns(), self._batch))
 
-    def _drain(self, link: Link) -> None:
+    async def _drain(self, link: Link) -> None:
         """Everything that came, in order; then what it means to the core."""
         while link.inbox:
             event = link.inbox.popleft()
             if isinstance(event, Acked):
                 self._orders.acked(event.mid, event.refusal)
             else:
-                self._message(link, event)
+                await self._message(link, event)
         self._batch.flush()
 
     def _filters(self) -> list[str]:
@@ -146,22 +146,24 @@ class MqttDriver:
     def _will(self) -> Will | None:
         if not self._plan.host:
             return None
-        return Will(state_topics(self._plan.host)[0], _state(False), retain=True)
+        # The will carries the time of the birth: with an older one it would be taken for that of an older connection.
+        self._state_ms = self._port.now_ns() // 1_000_000
+        return Will(state_topics(self._plan.host)[0], _state(False, self._state_ms), retain=True)
 
     def _announce(self, link: Link) -> None:
         """We are there; devices that only take commands are too, as far as can be known."""
-        self._say_state(link, True)
+        self._say_state(link, True, self._state_ms)
         for device in self._devices:
             if not device.plan.measures:
                 self._online(device)
 
-    def _say_state(self, link: Link, online: bool) -> None:
+    def _say_state(self, link: Link, online: bool, time_ms: int) -> None:
         if self._plan.host and link.up:
-            link.publish(state_topics(self._plan.host)[0], _state(online), 1, retain=True)
+            link.publish(state_topics(self._plan.host)[0], _state(online, time_ms), 1, retain=True)
 
     # -- what comes ---------------------------------------------------------------------------------------------
 
-    def _message(self, link: Link, message: Message) -> None:
+    async def _message(self, link: Link, message: Message) -> None:
         topic = message.topic
         if topic in self._status:
             self._status_said(topic, message.payload)
@@ -171,7 +173,7 @@ class MqttDriver:
             now_ns = self._port.now_ns()
             self._seen(self._json.message(topic, message.payload, message.retained, now_ns, self._batch))
         elif topic.startswith(f"{NAMESPACE}/"):
-            self._sparkplug(link, message)
+            await self._sparkplug(link, message)
 
     def _seen(self, seen: Seen) -> None:
         for index in seen.devices:
@@ -179,11 +181,13 @@ class MqttDriver:
         for key, event, facts in seen.troubles:
             self._tell_once(key, event, **facts)
 
-    def _sparkplug(self, link: Link, message: Message) -> None:
+    async def _sparkplug(self, link: Link, message: Message) -> None:
         now = asyncio.get_running_loop().time()
         try:
-            heard = self._spark.message(
-                message.topic, message.payload, message.retained, now, self._port.now_ns(), self._batch
+            heard = await _slowly(
+                self._spark.message(
+                    message.topic, message.payload, message.retained, now, self._port.now_ns(), self._batch
+                )
             )
         except MqttError as error:
             self._tell_once(
@@ -335,10 +339,20 @@ class MqttDriver:
         return out
 
 
+async def _slowly(steps: Steps[Heard]) -> Heard:
+    """Work in steps, others having their turn between two of them: a birth may have thousands of metrics."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            heard: Heard = end.value
+            return heard
+        await asyncio.sleep(0)
+
+
 def _rows(device: _Device) -> Rows:
     return device.plan.rows
 
 
-def _state(online: bool) -> bytes:
-    word = "true" if online else "false"
-    return f'{{"online":{word},"timestamp":{time.time_ns() // 1_000_000}}}'.encode()
+def _state(online: bool, time_ms: int) -> bytes:
+    return f'{{"online":{"true" if online else "false"},"timestamp":{time_ms}}}'.encode()

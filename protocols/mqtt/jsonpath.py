@@ -12,7 +12,7 @@ from typing import Any, Final
 
 Path = tuple[str | int, ...]
 
-MAX_DOCUMENT: Final = 1 << 20
+MAX_DOCUMENT: Final = 1 << 18
 """Octets of a payload that is read at all."""
 
 _STEP: Final = re.compile(r'(?:\.|^)([^.\[\]"\s]+)|\[(\d{1,9})\]|\[("(?:[^"\\]|\\.)*")\]')

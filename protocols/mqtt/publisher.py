@@ -259,6 +259,9 @@ class Publisher:
         """To the broker of the gateway, once; one that is refused here is handed over for the record."""
         if request.key and self._seen.repeated(request.key, now_ns):
             self._log.info("command delivered again: carried out once", point=request.name, id=request.id)
+            outcome = self._seen.outcome(request.key)
+            if request.id and outcome is not None:
+                self._outbox.extend(self._form.answer(request, outcome, now_ns))
             return
         columns, rules = self.plan.bindings, self.plan.rules
         listener = self._listener(request)
@@ -287,6 +290,8 @@ class Publisher:
 
     def _listener(self, request: Request) -> Callable[[Outcome], None]:
         def heard(outcome: Outcome) -> None:
+            if outcome.stage.final:
+                self._seen.ended(request.key, outcome)
             if self._link is None or self._stopping:
                 return  # whoever asked is not there: the audit has it
             self._outbox.extend(self._form.answer(request, outcome, time.time_ns()))

@@ -11,10 +11,10 @@ Times are ms since 1970 UTC. Data sets, templates and metadata are passed over.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import Final, TypeVar
 
 from protocols.mqtt.errors import MqttError
 from protocols.mqtt.wire import FIXED32, FIXED64, OCTETS, VARINT, Value, key, number_field, octets_field, records
@@ -155,14 +155,39 @@ _PROPERTY: Final[Mapping[int, _Reader]] = {
 }
 
 
+AT_ONCE: Final = 64
+"""Metrics that are read without a pause: well below a millisecond."""
+
+Result = TypeVar("Result")
+Steps = Generator[None, None, Result]
+"""Work in small steps, for a loop that has other things to do; the result comes with the last."""
+
+
+def at_once(steps: Steps[Result]) -> Result:
+    """All of it without a pause."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+
 def decode(data: bytes) -> Payload:
     """A payload. Raises `MqttError` for what is none."""
+    return at_once(decode_in_steps(data))
+
+
+def decode_in_steps(data: bytes) -> Steps[Payload]:
+    """A payload, `AT_ONCE` metrics at a time. Raises `MqttError` for what is none."""
     payload = Payload()
     for number, wire_type, value in records(data):
         if number == 1 and wire_type == VARINT:
             payload.time_ms = _number(value)
         elif number == 2 and isinstance(value, bytes) and wire_type == OCTETS:
             payload.metrics.append(_metric(value))
+            if not len(payload.metrics) % AT_ONCE:
+                yield
         elif number == 3 and wire_type == VARINT:
             payload.seq = _number(value)
         elif number in (1, 2, 3):

@@ -15,7 +15,7 @@ from protocols.mqtt.fieldplan import MetricBinding
 from protocols.mqtt.host import Died, EdgeNode, HostEvent, Told
 from protocols.mqtt.quality import flags_of
 from protocols.mqtt.reading import NoReading
-from protocols.mqtt.sparkplug import ANSWER, DataType, decode
+from protocols.mqtt.sparkplug import ANSWER, AT_ONCE, DataType, Steps, decode_in_steps
 from protocols.mqtt.sparkplugtopic import Source, parse_topic
 
 INVALID: Final = int(Quality.INVALID)
@@ -59,8 +59,8 @@ class SparkplugView:
         """Rows whose node said in its birth that it answers commands: nothing else is its word on them."""
         self._last: dict[int, float] = {}
 
-    def message(self, topic: str, data: bytes, retained: bool, now: float, now_ns: int, batch: Batch) -> Heard:
-        """One message below ``spBv1.0/``. Raises `MqttError` for what is no Sparkplug."""
+    def message(self, topic: str, data: bytes, retained: bool, now: float, now_ns: int, batch: Batch) -> Steps[Heard]:
+        """One message below ``spBv1.0/``, in small steps. Raises `MqttError` for what is no Sparkplug."""
         kind, source = parse_topic(topic)
         node = self.nodes.get(source.node)
         heard = Heard()
@@ -68,12 +68,15 @@ class SparkplugView:
             return heard
         self._counters["messages"] += 1
         try:
-            payload = decode(data)
+            payload = yield from decode_in_steps(data)
         except MqttError:
             self._counters["malformed"] += 1
             raise
         events = node.message(kind, source, payload, now)
-        self._act(node, events, now_ns, batch, heard)
+        for start in range(0, len(events), AT_ONCE):
+            self._act(node, events[start : start + AT_ONCE], now_ns, batch, heard)
+            if start:
+                yield
         if kind.endswith("BIRTH") and node.born:
             self._compare(source, events, heard)
         return heard

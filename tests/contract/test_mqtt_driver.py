@@ -119,7 +119,7 @@ class JsonPeer(MqttPeer):
     """
 
     def driver(self, port: RecordingPort) -> FieldDriver:
-        keys = {"silent_s": 0.2, "command_s": 0.5, "reconnect_max_s": 0.3, "timeout_ms": 1000}
+        keys = {"silent_s": 0.2, "command_s": 1.0, "reconnect_max_s": 0.3, "timeout_ms": 1000}
         return MqttDriver(device_plan(self.MAP, url=self.broker.url, **keys), port)
 
     def connect(self) -> Peer:
@@ -152,11 +152,12 @@ class EdgePeer(MqttPeer):
     """
 
     def driver(self, port: RecordingPort) -> FieldDriver:
-        keys = {"silent_s": 0.2, "command_s": 0.5, "reconnect_max_s": 0.3, "timeout_ms": 1000}
+        keys = {"silent_s": 0.2, "command_s": 1.0, "reconnect_max_s": 0.3, "timeout_ms": 1000}
         return MqttDriver(device_plan(self.MAP, url=self.broker.url, **keys), port)
 
     def connect(self) -> Peer:
         self._edge = SparkplugPeer("plants", "north")
+        self._order = threading.RLock()  # what is numbered first is said first, by whichever thread
         return Peer(
             self.broker.port, "spBv1.0/plants/NCMD/north", "spBv1.0/plants/DCMD/north/#", will=self._edge.will()
         )
@@ -167,18 +168,25 @@ class EdgePeer(MqttPeer):
 
     def _births(self) -> None:
         assert self._peer is not None
-        self._peer.say(*self._edge.birth({"SOC": self.values[2]}))
-        self._peer.say(*self._edge.birth({"P": self.values[0], "L": self.values[1], "Limit": self._limit}, "dev"))
+        with self._order:
+            self._peer.say(*self._edge.birth({"SOC": self.values[2]}))
+            self._peer.say(*self._edge.birth({"P": self.values[0], "L": self.values[1], "Limit": self._limit}, "dev"))
 
     def tell(self, peer: Peer, values: dict[int, float]) -> None:
         """A node loses nothing and is not late: the network's faults are those of its broker."""
-        self.send(peer, *self._edge.data({"P": values[0], "L": values[1]}, "dev"))
-        self.send(peer, *self._edge.data({"SOC": values[2]}))
+        with self._order:
+            self.send(peer, *self._edge.data({"P": values[0], "L": values[1]}, "dev"))
+            self.send(peer, *self._edge.data({"SOC": values[2]}))
 
     def ordered(self, topic: str, payload: bytes, retained: bool) -> None:
         if self.frozen or self._peer is None:
             return
-        for name, value in self._edge.commands(payload).items():
+        with self._order:
+            self._obey(self._edge.commands(payload))
+
+    def _obey(self, commands: dict[str, float]) -> None:
+        assert self._peer is not None
+        for name, value in commands.items():
             if name == "Node Control/Rebirth":
                 self._births()
             elif name == "Limit" and not self.refusing:

@@ -280,8 +280,10 @@ def test_a_repeated_command_is_carried_out_once(broker: Broker) -> None:
         for _ in range(3):
             peer.say("vpp/commands/north", text)
         peer.say("vpp/commands/north", order(id="18"))
-        await until(lambda: len(answers(peer)) >= 4)
+        await until(lambda: len(answers(peer)) >= 6)
         assert len(port.commands.received) == 2
+        stages = [(each["id"], each["stage"]) for each in answers(peer)]
+        assert stages[:4] == [("17", "accepted"), *[("17", "completed")] * 3], "told again how it ended"
 
     play(broker, story, **COMMANDS)
 

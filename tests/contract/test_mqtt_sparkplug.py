@@ -14,9 +14,11 @@ import pytest
 
 from gateway.contracts import Command, OnOutcome, Outcome, Reason, Stage
 from gateway.points import Kind, Point, PointCatalogue, Quality
+from protocols.mqtt.driver import MqttDriver
 from protocols.mqtt.server import MqttServer
 from tests.contract.server_suite import FakePort, until
-from tests.kit.mqttkit import Broker, Peer, needs_mosquitto, server_plan
+from tests.kit.mqttkit import Broker, Peer, device_plan, needs_mosquitto, server_plan
+from tests.kit.recordingport import RecordingPort
 from tests.peers.sparkplug_peer import Payload, parse, properties_of, value_of
 
 NOON = 1_764_072_000_123_000_000
@@ -282,3 +284,21 @@ def test_old_repeated_and_unknown_commands_are_not_carried_out(broker: Broker) -
         assert [command.refusal for command in host.port.commands.refused] == [Reason.EXPIRED, Reason.NOT_AUTHORISED]
 
     play(broker, story)
+
+
+def test_our_driver_as_the_primary_host_says_whether_it_is_there(broker: Broker) -> None:
+    async def story(host: Story) -> None:
+        text = "point,kind,topic,metric\npower,analog,plants/north,poi/power\n"
+        driver = MqttDriver(device_plan(text, url=broker.url, host_id="scada"), RecordingPort(1))
+        running = asyncio.create_task(driver.run())
+        await host.born("NBIRTH")
+        link = driver._link
+        assert link is not None
+        link._sock.shutdown(2)  # without a word: the will speaks for it
+        await until(lambda: bool(host.of("NDEATH")))
+        await host.born("NBIRTH", 2)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await until(lambda: len(host.of("NDEATH")) >= 2)
+
+    play(broker, story, primary_host="scada")
