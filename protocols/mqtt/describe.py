@@ -74,7 +74,7 @@ class Describer:
         value = "null" if metric.null else str(metric.typed(metric.datatype))
         notes = [f"quality {code}"] if (code := metric.properties.get(QUALITY, GOOD)) != GOOD else []
         notes += ["historical"] if metric.historical else []
-        notes += [str(metric.properties[ANSWER])] if ANSWER in metric.properties else []
+        notes += [str(answer)] if (answer := metric.properties.get(ANSWER)) else []
         return f"{name} {value}" + (f" ({', '.join(notes)})" if notes else "")
 
     def _by_alias(self, alias: int | None) -> str:
