@@ -7,6 +7,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.kit.gateway import DemoSite, wait_until
 from tests.kit.mqttkit import Broker, Peer, needs_mosquitto
 
@@ -32,6 +34,7 @@ class Through(DemoSite):
         (folder / "m.csv").write_text("point\nd/value\n")
 
 
+@pytest.mark.timeout(240)
 def test_kill_9_of_the_publishing_process_loses_nothing(tmp_path: Path) -> None:
     needs_mosquitto()
     with (
@@ -42,7 +45,7 @@ def test_kill_9_of_the_publishing_process_loses_nothing(tmp_path: Path) -> None:
     ):
         gateway.start()
         device.say("in", "-1")
-        wait_until(lambda: listener.on("out"), "the first value")
+        wait_until(lambda: listener.on("out"), "the first value", 60)
 
         def talk() -> None:
             for number in range(VALUES):
@@ -53,12 +56,12 @@ def test_kill_9_of_the_publishing_process_loses_nothing(tmp_path: Path) -> None:
         talking = threading.Thread(target=talk)
         talking.start()
         for mark in (500, 1_500):
-            wait_until(lambda n=mark: len(listener.heard) > n, f"{mark} values")
+            wait_until(lambda n=mark: len(listener.heard) > n, f"{mark} values", 60)
             gateway.kill_child("mqtt cloud")
         talking.join()
 
         def got() -> list[float]:
             return [json.loads(payload)["value"] for payload in listener.on("out")]
 
-        wait_until(lambda: got()[-1] == VALUES - 1, "the last value", 40)
+        wait_until(lambda: got()[-1] == VALUES - 1, "the last value", 60)
         assert list(dict.fromkeys(got())) == [-1.0, *map(float, range(VALUES))], "none lost, in order"

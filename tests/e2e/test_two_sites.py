@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,11 @@ from gateway.points import Quality
 from tests.kit.feedkit import QuietLog
 from tests.kit.gateway import REPO, DemoSite, free_ports, wait_until
 from tests.kit.mqttkit import Broker, needs_mosquitto
+
+
+def soon(condition: Callable[[], Any], what: str) -> None:
+    """Two whole gateways start and stop here, on a machine that may have other things to do."""
+    wait_until(condition, what, 60)
 
 
 class TwinSite(DemoSite):
@@ -97,6 +103,7 @@ class Watch:
         """Of no interest here."""
 
 
+@pytest.mark.timeout(300)
 def test_a_plant_seen_through_a_broker(tmp_path: Path) -> None:
     needs_mosquitto()
     pcs, meter, master = free_ports(3)
@@ -111,7 +118,7 @@ def test_a_plant_seen_through_a_broker(tmp_path: Path) -> None:
 
         # The plant's value, with its quality and its own time.
         plant.order("set poi/voltage 31.5")
-        wait_until(lambda: abs(region.value("north/poi/voltage")[0] - 31.5) < 0.01, "the voltage at the aggregator")
+        soon(lambda: abs(region.value("north/poi/voltage")[0] - 31.5) < 0.01, "the voltage at the aggregator")
         here, there = plant.point("poi/voltage"), region.point("north/poi/voltage")
         assert there["quality"] == "good"
         assert there["time_ns"] // 1_000_000 == here["time_ns"] // 1_000_000, "the source time, to the ms"
@@ -126,28 +133,29 @@ def test_a_plant_seen_through_a_broker(tmp_path: Path) -> None:
         # A device that is cut off at the plant is lost at the aggregator; its neighbour is not.
         last = region.point("north/poi/voltage")
         plant.order("unplug meter")
-        wait_until(lambda: "comm lost" in region.value("north/poi/voltage")[1], "comm lost at the aggregator")
+        soon(lambda: "comm lost" in region.value("north/poi/voltage")[1], "comm lost at the aggregator")
         lost = region.point("north/poi/voltage")
         assert (lost["value"], lost["time_ns"]) == (last["value"], last["time_ns"])
-        wait_until(lambda: region.value("system/device/north-meter/online")[0] == 0.0, "the device is told as lost")
+        soon(lambda: region.value("system/device/north-meter/online")[0] == 0.0, "the device is told as lost")
         assert region.value("north/pcs/soc")[1] == "good"
         plant.order("plug meter")
-        wait_until(lambda: region.value("north/poi/voltage")[1] == "good", "good again")
+        soon(lambda: region.value("north/poi/voltage")[1] == "good", "good again")
 
         # The worker towards the broker is killed and comes again: the will, then the births.
         plant.kill_child("mqtt region")
-        wait_until(lambda: region.value("north/pcs/soc")[1] == "good", "good after a new birth", 30)
+        soon(lambda: "comm lost" in region.value("north/pcs/soc")[1], "the broker says that the node is gone")
+        soon(lambda: region.value("north/pcs/soc")[1] == "good", "good after a new birth")
 
         # The broker is killed: everything behind it is lost; it heals by itself.
         broker.kill()
-        wait_until(lambda: "comm lost" in region.value("north/pcs/soc")[1], "comm lost with the broker")
+        soon(lambda: "comm lost" in region.value("north/pcs/soc")[1], "comm lost with the broker")
         broker.start()
-        wait_until(lambda: region.value("north/pcs/soc")[1] == "good", "good with the broker", 30)
+        soon(lambda: region.value("north/pcs/soc")[1] == "good", "good with the broker")
 
         # The plant's gateway is killed as a whole: the broker says so for it.
         for pid in [plant.pid, *plant._children(plant.pid)]:
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: "comm lost" in region.value("north/pcs/soc")[1], "comm lost by the will")
+        soon(lambda: "comm lost" in region.value("north/pcs/soc")[1], "comm lost by the will")
         assert region.value("system/device/north-pcs/online")[0] == 0.0
         failed = region.cli("command", "north/pcs/power_setpoint", "100")
         assert failed.returncode == 1
