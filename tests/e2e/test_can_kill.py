@@ -43,6 +43,10 @@ def hears(bus: can.BusABC, key: int, seconds: float) -> bool:
     return False
 
 
+def online(demo: DemoSite) -> set[str]:
+    return {str(line["device"]) for line in demo.log_lines() if line.get("event") == "device online"}
+
+
 def contactor(bus: can.BusABC) -> int:
     """What the battery says of it: bits 4 and 5 of its status."""
     while True:
@@ -66,10 +70,10 @@ def kill_everything(demo: DemoSite) -> None:
 
 def test_a_killed_gateway_falls_silent_on_can_and_its_return_moves_nothing(tmp_path: Path) -> None:
     needs_multicast()
-    with DemoSite(tmp_path) as demo:
+    with DemoSite(tmp_path, whole=True) as demo:
         demo.start_simulator()
         demo.start()
-        wait_until(lambda: demo.logged("device online"), "the devices")
+        wait_until(lambda: online(demo) == {"pcs1", "meter", "bms1", "pmu1", "pv1"}, "every device")
         assert demo.cli("command", "bess1/bms/close_contactor", "1").returncode == 0
         with ear(demo) as bus:
             assert hears(bus, HEARTBEAT, 10.0) and hears(bus, ORDERS, 10.0)
