@@ -65,7 +65,7 @@ class Second:
                 [sys.executable, "-m", "gateway", "run", str(self.site)], stdout=log, stderr=log, env=ENVIRONMENT
             )
         try:
-            wait_until(lambda: "gateway serves" in self.log.read_text(), "the second gateway")
+            wait_until(lambda: "gateway serves" in self.log.read_text(), "the second gateway", 60.0)
             yield
         finally:
             process.terminate()

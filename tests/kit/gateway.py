@@ -24,6 +24,8 @@ REPO = Path(__file__).resolve().parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPO), "GRIDGATE_LOG": "json", "PYTHONUNBUFFERED": "1"}
 
 
+START_S = 60.0
+"""Starting takes a second, or many on a machine that does much else."""
 OTHERS = ("bess1/bms/", "bess1/cell_", "poi/pmu/", "pv1/")
 """What names of points of the other devices begin with."""
 
@@ -112,7 +114,8 @@ class DemoSite:
         command = [sys.executable, "-m", "gateway.demo.runner", str(self.site), "--seed", str(seed), "--lifeline"]
         with (self.folder / "simulator.log").open("ab") as log:
             self._simulator = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=ENVIRONMENT)
-        wait_until(lambda: "simulating" in (self.folder / "simulator.log").read_text(errors="replace"), "the simulator")
+        log = self.folder / "simulator.log"
+        wait_until(lambda: "simulating" in log.read_text(errors="replace"), "the simulator", START_S)
 
     def order(self, text: str) -> None:
         """An order to the simulator, such as ``fault on``."""
@@ -132,7 +135,7 @@ class DemoSite:
     def start(self) -> None:
         """Start the gateway and wait until it serves."""
         self._gateway = self.spawn()
-        wait_until(lambda: self.logged("gateway serves"), "the gateway to serve", 60.0)
+        wait_until(lambda: self.logged("gateway serves"), "the gateway to serve", START_S)
 
     def adopt(self, gateway: subprocess.Popen[bytes]) -> None:
         """Take a gateway that was started otherwise as this site's own."""
