@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from protocols.iec104.time56 import Zone, decode
 from tests.kit.gateway import ENVIRONMENT, DemoSite, free_ports, wait_until
@@ -100,6 +101,7 @@ def ms(time_ns: int) -> int:
     return time_ns // 1_000_000
 
 
+@pytest.mark.timeout(300)
 def test_quality_time_and_commands_pass_through_two_gateways(tmp_path: Path) -> None:
     with DemoSite(tmp_path) as first:
         first.start_simulator()
