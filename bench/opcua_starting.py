@@ -28,6 +28,8 @@ class _Quiet:
 
 async def ours(points: int) -> float:
     """Seconds; the certificate is made before, as on every start but the first."""
+    from gateway.alarms import AlarmCatalogue
+    from gateway.alarms.mirror import AlarmMirror
     from gateway.feed.mirror import Mirror
     from protocols.opcua.owncertificate import own_identity
     from protocols.opcua.server import OpcUaServer
@@ -39,7 +41,14 @@ async def ours(points: int) -> float:
         gc.collect()
         began = time.perf_counter()
         port = SimpleNamespace(
-            log=log, catalogue=catalogue, table=Mirror(points), commands=None, trace=None, state_dir=Path(folder)
+            log=log,
+            catalogue=catalogue,
+            table=Mirror(points),
+            commands=None,
+            trace=None,
+            state_dir=Path(folder),
+            alarms=AlarmMirror(AlarmCatalogue(points=catalogue)),
+            history=None,
         )
         server = OpcUaServer(plan, port)
         await server.start()

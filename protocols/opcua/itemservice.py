@@ -147,7 +147,9 @@ class ItemService:
             self._all.items -= item is not None
             if isinstance(item, PointItem):
                 slots.append(item.slot)
-                subscription.queued_places -= subscription.points.queue_size(item.slot)
+                places = subscription.points.queue_size(item.slot)
+                subscription.queued_places -= places
+                self._all.places -= places
         if slots:
             subscription.points.remove(slots)
         return there
@@ -207,12 +209,17 @@ class ItemService:
             VALUE,
             subscription.cycle.interval_ns,
             timestamps,
-            before + self._all.caps.queue_per_subscription - subscription.queued_places,
+            before + self._places_left(subscription),
             span[1] - span[0] if span is not None else None,
             self._catalogue.kind(row) in _NUMERIC,
         )
         subscription.queued_places += settings.queue - before
+        self._all.places += settings.queue - before
         return settings
+
+    def _places_left(self, subscription: Subscription) -> int:
+        caps = self._all.caps
+        return min(caps.queue_per_subscription - subscription.queued_places, caps.queue - self._all.places)
 
     def _value_item(
         self, session: Any, subscription: Subscription, asked: Any, mode: Mode, timestamps: int

@@ -39,7 +39,8 @@ class Caps:
     items: int = 500_000
     items_per_subscription: int = 100_000
     queue_per_subscription: int = 1_000_000
-    """Queue places over one for each item."""
+    queue: int = 4_000_000
+    """Queue places of all items; a place is 32 octets. An item has one place whatever is left."""
 
 
 class Subscriptions:
@@ -59,6 +60,8 @@ class Subscriptions:
         self._wakes_ns = 0
         self.items = 0
         """Monitored items of all subscriptions."""
+        self.places = 0
+        """Queue places of all items that watch points."""
 
     def changes(self, batch: Changes) -> None:
         """Points have changed."""
@@ -201,6 +204,7 @@ class Subscriptions:
         self._home.pop(subscription.id, None)
         self._orphans.pop(subscription.id, None)
         self.items -= len(subscription.items)
+        self.places -= subscription.queued_places
 
     def _home_pump(self, holder: Holder) -> None:
         holder.pump(time.time_ns())
@@ -213,6 +217,7 @@ class Subscriptions:
             self._remove(holder, subscription)
             if not delete:
                 self.items += len(subscription.items)
+                self.places += subscription.queued_places
                 self._orphans[subscription.id] = subscription
 
     def _plan(self, due_ns: int) -> None:
@@ -255,6 +260,9 @@ class Subscriptions:
         self._log.info("subscription ended", subscription=subscription.id, cause="nobody asked for its notifications")
 
 
-def owner_of(session: Any) -> tuple[str, str]:
-    """Who may take a subscription over: the same user with the same client application."""
-    return session.user, session.application_uri
+def owner_of(session: Any) -> tuple[object, str]:
+    """Who may take a subscription over: the same user with the same client application.
+
+    Without security nobody has proven to be anybody: such a subscription stays with its session.
+    """
+    return session.user if session.policy != "None" else object(), session.application_uri

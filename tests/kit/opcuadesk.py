@@ -36,6 +36,7 @@ class Session:
         self.user, self.application_uri = user, uri
         self.roles, self.role = frozenset(("viewer", user)), user
         self.read_only = self.congested = False
+        self.policy = "Basic256Sha256"
         self.origin_peer = f"{user}@test"
         self._hooks: list[Callable[[bool], None]] = []
 

@@ -10,6 +10,7 @@ import pytest
 
 from protocols.opcua.errors import ServiceFault
 from protocols.opcua.events import Event
+from protocols.opcua.subscriptions import Caps
 from protocols.opcua.uastack import Codes, Ids, ua
 from tests.contract.server_suite import until
 from tests.kit.opcuadesk import Desk, Session, item, played
@@ -103,6 +104,31 @@ def test_its_owner_may_take_it_to_another_session() -> None:
         assert (await waiting).status == Codes.GoodSubscriptionTransferred
         again = await desk.publish(after)
         assert (again.subscription, again.values, again.available) == (number, [(7, 0.0)], [1, 2])
+
+    played(scenario)
+
+
+def test_without_security_nobody_proves_to_be_the_owner() -> None:
+    async def scenario(desk: Desk) -> None:
+        before, after = Session(), Session()
+        before.policy = after.policy = "None"
+        number = await desk.subscribe(before)
+        moved = await desk.ask(after, ua.TransferSubscriptionsRequest(), SubscriptionIds=[number])
+        assert struct.unpack_from("<iI", moved) == (1, Codes.BadUserAccessDenied)
+
+    played(scenario)
+
+
+def test_queue_places_are_granted_as_long_as_there_are_any() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.services.subscriptions.caps = Caps(queue=150)
+        session = Session()
+        number = await desk.subscribe(session)
+        made = await desk.monitor(session, number, *(item("bess1/pcs/power", n, queue=100) for n in range(3)))
+        assert desk.services.subscriptions.places == 100 + 50 + 1
+        ids = [item_id for _, item_id in made]
+        await desk.ask(session, ua.DeleteMonitoredItemsRequest(), SubscriptionId=number, MonitoredItemIds=ids)
+        assert desk.services.subscriptions.places == 0
 
     played(scenario)
 
