@@ -269,6 +269,11 @@ class EventStore:
         parts = [(number, *self.buffers[number].peek(limit, kinds)) for number in sorted(classes) if self.has(number)]
         if not parts:
             return Chosen(_NO_EVENTS, np.empty(0, np.uint8), np.empty(0, np.int64))
+        if len(parts) == 1:
+            # One buffer is in order by itself.
+            number, events, numbers = parts[0]
+            count = int(np.searchsorted(numbers, before))
+            return Chosen(events[:count], np.full(count, number, np.uint8), numbers[:count])
         events = np.concatenate([events for _, events, _ in parts])
         numbers = np.concatenate([numbers for _, _, numbers in parts])
         of_class = np.concatenate([np.full(len(numbers), number, np.uint8) for number, _, numbers in parts])

@@ -329,6 +329,7 @@ class Outstation:
         self.store.confirm(awaiting.sent)
         self._confirmed()
         if awaiting.answer.parts:
+            awaiting.answer.flow()
             self._next_fragment(awaiting.answer, awaiting.iin, awaiting.position + 1, awaiting.first_seq, now)
 
     def _confirmed(self) -> None:

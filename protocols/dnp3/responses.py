@@ -78,6 +78,8 @@ class StaticPart:
     type: TypeRow
     positions: Index
     variation: int = 0
+    ahead: bool = False
+    """More may be coded than a fragment holds."""
     run: _Run | None = None
     """What was coded ahead; not used once a value may have changed."""
 
@@ -88,7 +90,7 @@ class StaticPart:
             # What is left of a run would leave room: the next one begins here, so that one header serves both.
             short = run is not None and not run.whole and len(run.coded) < min(most, len(self.positions))
             if run is None or short or run.version != self.database.version:
-                run = self.run = self._code()
+                run = self.run = self._code(builder.room)
             fits = min(len(run.coded), _most(builder.room, run.row))
             if not fits:
                 return False
@@ -98,13 +100,15 @@ class StaticPart:
             self.run = _Run(run.row, run.first + fits, rest, run.version, run.whole) if len(rest) else None
         return True
 
-    def _code(self) -> _Run:
+    def _code(self, room: int) -> _Run:
         """The next points, as far as variation and index stay in the row."""
         database, chunk = self.database, self.positions[:_LOOK]
         indices = database.columns.index[chunk]
-        count = _row_length(indices, self._wanted(chunk))
+        wanted = self._wanted(chunk)
+        count = _row_length(indices, wanted)
         ends = count < _LOOK
-        chunk = self.positions[: count if ends else _CODED]
+        fits = _most(room, OBJECTS[self.type.static_group, int(wanted[0])])
+        chunk = self.positions[: count if ends else _CODED if self.ahead else max(fits, _LOOK)]
         indices = database.columns.index[chunk]
         values, qualities, times_ns = database.now(self.type, chunk)
         flags = quality.flags(self.type.family, qualities)
@@ -184,6 +188,13 @@ class EventTable:
         self.group: NDArray[np.uint8] = np.concatenate([groups[0][columns.type], groups[1][columns.type]])
         self.variation: NDArray[np.uint8] = np.concatenate([columns.event_var, columns.command_event_var])
         self.index: NDArray[np.uint16] = np.concatenate([columns.index, columns.index])
+        used = set(zip(self.group.tolist(), self.variation.tolist(), strict=True))
+        sizes = [OBJECTS[key].size + 1 for key in used if key in OBJECTS]
+        self._least = max(_SMALLEST_EVENT, min(sizes, default=_SMALLEST_EVENT))
+
+    def least_octets(self, variation: int) -> int:
+        """What an event takes at least, with its index; `variation` 0: each its own default."""
+        return self._least if not variation else _SMALLEST_EVENT
 
     def kinds(self, group: int) -> NDArray[np.bool_]:
         """Which bindings have events of this group."""
@@ -262,7 +273,7 @@ class EventPart:
     variation: int = 0
 
     def fill(self, builder: FragmentBuilder, sent: Sent) -> bool:
-        at_once = max(1, builder.room // _SMALLEST_EVENT)
+        at_once = max(1, builder.room // self.table.least_octets(self.variation))
         chosen = self._choose(min(self.limit, at_once))
         if not len(chosen):
             return True
@@ -282,15 +293,24 @@ class Answer:
     parts: deque[Part]
     size: int
     """Octets of a fragment at most."""
+    ahead: bool = False
+    """The master takes fragment after fragment: what follows may be made before it is asked for."""
+
+    def flow(self) -> None:
+        """The master has confirmed a fragment; who only asks costs no more than one."""
+        self.ahead = True
+        for part in self.parts:
+            if isinstance(part, StaticPart):
+                part.ahead = True
 
     @property
     def steady(self) -> bool:
         """Something is left, and no events: it can be made ahead."""
-        return bool(self.parts) and not any(isinstance(part, EventPart) for part in self.parts)
+        return self.ahead and bool(self.parts) and not any(isinstance(part, EventPart) for part in self.parts)
 
     def copy(self) -> Answer:
         """One that goes its own way."""
-        return Answer(deque(copy(part) for part in self.parts), self.size)
+        return Answer(deque(copy(part) for part in self.parts), self.size, self.ahead)
 
     def next_payload(self) -> tuple[bytes, Sent, bool]:
         """Objects of the next fragment, the events among them, and whether it is the last."""
