@@ -70,7 +70,7 @@ class AlarmService:
                 known.append(record_of(line, index) if "seq" in line else AlarmRecord(index=index, count=line["count"]))
         seq = (self._hub.ring.seq >> EPOCH_SHIFT) << EPOCH_SHIFT
         self.engine.restore(known, seq, time.monotonic_ns(), time.time_ns())
-        self._hub.alarms.begin(seq, self.engine.records.values)
+        self._hub.alarms.begin(seq, self.engine.records.values, self._alarms.digest)
         self._store.start()
         self._forget(removed)
         if self.engine.records:

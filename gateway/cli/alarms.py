@@ -16,7 +16,7 @@ from gateway.alarms.mirror import AlarmMirror
 from gateway.alarms.model import AlarmRecord
 from gateway.alarms.wire import line_of
 from gateway.cli.points import on_screen
-from gateway.cli.session import connected, subject_command
+from gateway.cli.session import NotRunningError, connected, subject_command
 from gateway.contracts.command import Action, Stage
 from gateway.contracts.places import nearest
 from gateway.feed.client import FeedClient
@@ -76,8 +76,8 @@ async def _list(plan: SitePlan, options: AlarmOptions) -> int:
 
 
 def _mirror(client: FeedClient) -> AlarmMirror:
-    if client.alarms is None:
-        raise ValueError("this client did not ask for alarms")
+    if client.alarms is None or client.alarms_differ:
+        raise NotRunningError("the gateway runs with other alarms: the site file has changed since it started")
     return client.alarms
 
 

@@ -21,19 +21,22 @@ class AlarmRing:
         """Number of the newest event."""
         self.standing: Callable[[], Iterable[AlarmRecord]] = tuple
         """The alarms that are not normal."""
+        self.digest = 0
+        """Of the alarms that the records are about: `AlarmCatalogue.digest`."""
         self._start = 0
         self._held = 0
         self._frames: deque[tuple[int, int, bytes]] = deque()
 
-    def begin(self, seq: int, standing: Callable[[], Iterable[AlarmRecord]]) -> None:
+    def begin(self, seq: int, standing: Callable[[], Iterable[AlarmRecord]], digest: int = 0) -> None:
         """Where the numbers of this core's life begin."""
+        self.digest = digest
         self.seq = self._start = seq
         self.standing = standing
 
     def append(self, records: Sequence[AlarmRecord]) -> bytes:
         """Events in order, as a ready frame."""
         self.seq = records[-1].seq
-        data = _frame(records, self.seq, reset=False)
+        data = self._frame(records, reset=False)
         self._frames.append((self.seq, len(records), data))
         self._held += len(records)
         while self._held > _EVENTS_HELD and len(self._frames) > 1:
@@ -44,18 +47,20 @@ class AlarmRing:
     def after(self, seq: int) -> list[bytes]:
         """What a reader needs that has had everything up to `seq` (0: nothing)."""
         if seq == 0 or not self._start <= seq <= self.seq:
-            return [_frame(self.standing(), self.seq, reset=True)]
+            return [self._frame(self.standing(), reset=True)]
         return [data for last, _, data in self._frames if last > seq]
 
+    def _frame(self, records: Iterable[AlarmRecord], *, reset: bool) -> bytes:
+        content = {"reset": reset, "of": self.digest, "records": [record_to(record) for record in records]}
+        return json_frame(FrameKind.ALARMS, content, self.seq)
 
-def _frame(records: Iterable[AlarmRecord], seq: int, *, reset: bool) -> bytes:
-    return json_frame(FrameKind.ALARMS, {"reset": reset, "records": [record_to(record) for record in records]}, seq)
 
-
-def read_alarms(payload: bytes, alarms: int) -> tuple[bool, list[AlarmRecord]]:
-    """(whether it is a snapshot, records); `FeedError` for anything else."""
+def read_alarms(payload: bytes, alarms: int, digest: int) -> tuple[bool, list[AlarmRecord]] | None:
+    """(whether it is a snapshot, records); None when it is about other alarms; `FeedError` for anything else."""
     content = json_payload(payload)
     records = content.get("records")
+    if content.get("of", digest) != digest:
+        return None
     if not isinstance(records, list):
         raise FeedError("no alarm records")
     try:

@@ -93,6 +93,8 @@ class FeedClient:
         """
         self.mirror = Mirror(size)
         self.alarms = None if alarms is None else AlarmMirror(alarms)
+        self.alarms_differ = False
+        """The core runs with another set of alarms than this reader knows."""
         self.seq = 0
         self._path, self._name, self._server = path, name, server
         self._listener, self._log, self._masters = listener, log, masters
@@ -231,7 +233,14 @@ class FeedClient:
     def _alarms(self, seq: int, payload: bytes) -> None:
         if self.alarms is None:
             raise FeedError("alarms came that were not asked for")
-        reset, records = read_alarms(payload, len(self.alarms.catalogue))
+        catalogue = self.alarms.catalogue
+        found = read_alarms(payload, len(catalogue), catalogue.digest)
+        if found is None:
+            if not self.alarms_differ:
+                self._log.error("the core has other alarms: the site file has changed since it started")
+            self.alarms_differ = True
+            return
+        reset, records = found
         fresh = self.alarms.reset(records, seq) if reset else self.alarms.apply(records)
         if fresh and isinstance(self._listener, AlarmListener):
             self._listener.feed_alarms(fresh)

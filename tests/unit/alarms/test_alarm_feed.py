@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from gateway.alarms.mirror import AlarmMirror
 from gateway.alarms.model import AlarmRecord, Condition
 from gateway.contracts.command import Action
 from gateway.feed import alarmring
@@ -28,8 +29,6 @@ class Reader(ReaderSide):
 
 def wanting(path: Path, story: Story) -> Reader:
     reader = Reader(path, POINTS)
-    from gateway.alarms.mirror import AlarmMirror
-
     reader.client.alarms = AlarmMirror(story.alarms)
     return reader
 
@@ -52,7 +51,7 @@ def test_a_reader_has_what_stands_and_hears_what_happens(tmp_path: Path) -> None
     async def play() -> None:
         core, told = CoreSide(tmp_path / "feed.sock", POINTS), story()
         told.engine.seq = 1 << 40
-        core.hub.alarms.begin(told.engine.seq, told.engine.records.values)
+        core.hub.alarms.begin(told.engine.seq, told.engine.records.values, told.alarms.digest)
         await core.hub.start(core.path)
         tell(core, told.told((TEMP, 61)))
         reader, plain = wanting(core.path, told), ReaderSide(core.path, POINTS, name="plain")
@@ -77,7 +76,7 @@ def test_after_an_absence_it_hears_exactly_what_it_missed(tmp_path: Path) -> Non
     async def play() -> None:
         core, told = CoreSide(tmp_path / "feed.sock", POINTS), story()
         told.engine.seq = 1 << 40
-        core.hub.alarms.begin(told.engine.seq, told.engine.records.values)
+        core.hub.alarms.begin(told.engine.seq, told.engine.records.values, told.alarms.digest)
         await core.hub.start(core.path)
         reader = wanting(core.path, told)
         reader.start()
@@ -104,7 +103,7 @@ def test_another_life_of_the_core_is_a_new_beginning(tmp_path: Path) -> None:
     async def play() -> None:
         path, first, second = tmp_path / "feed.sock", story(), story()
         core = CoreSide(path, POINTS)
-        core.hub.alarms.begin(1 << 40, first.engine.records.values)
+        core.hub.alarms.begin(1 << 40, first.engine.records.values, first.alarms.digest)
         first.engine.seq = 1 << 40
         await core.hub.start(path)
         reader = wanting(path, first)
@@ -115,7 +114,7 @@ def test_another_life_of_the_core_is_a_new_beginning(tmp_path: Path) -> None:
         await core.hub.stop()
         again = CoreSide(path, POINTS, epoch=2)
         second.engine.seq = 2 << 40
-        again.hub.alarms.begin(2 << 40, second.engine.records.values)
+        again.hub.alarms.begin(2 << 40, second.engine.records.values, second.alarms.digest)
         tell(again, second.told((DOOR, 1)))
         await again.hub.start(path)
         await until(lambda: len(reader.heard) == 3)
@@ -141,5 +140,35 @@ def test_one_that_was_away_too_long_gets_everything(monkeypatch) -> None:
         told.events = []
     assert len(ring.after(3)) == 2
     [whole] = ring.after(1)
-    assert alarmring.read_alarms(whole[16:], 2) == (True, list(told.engine.records.values()))
-    assert alarmring.read_alarms(ring.after(0)[0][16:], 2)[0]
+    assert alarmring.read_alarms(whole[16:], 2, 0) == (True, list(told.engine.records.values()))
+    assert alarmring.read_alarms(whole[16:], 2, 7) is None, "of another site file"
+
+
+def test_what_came_already_is_not_told_again() -> None:
+    told = story().told((TEMP, 61)).told((TEMP, 1))
+    mirror = AlarmMirror(told.alarms)
+    assert mirror.apply(told.events) == told.events
+    assert mirror.apply(told.events) == []
+
+
+def test_the_digest_tells_other_alarms_from_these() -> None:
+    other = alarm_catalogue(
+        Definition(row=TEMP, condition=Condition.H, limit=60), Definition(row=DOOR, condition=Condition.ALARM)
+    )
+    assert other.digest != story().alarms.digest == story().alarms.digest
+
+
+def test_alarms_of_another_site_file_are_not_taken(tmp_path: Path) -> None:
+    async def play() -> None:
+        core, told = CoreSide(tmp_path / "feed.sock", POINTS), story()
+        core.hub.alarms.begin(1 << 40, told.engine.records.values, told.alarms.digest + 1)
+        await core.hub.start(core.path)
+        reader = wanting(core.path, told)
+        reader.start()
+        await until(lambda: reader.ready)
+        assert reader.client.alarms_differ
+        assert reader.log.events() == ["the core has other alarms: the site file has changed since it started"]
+        await reader.stop()
+        await core.hub.stop()
+
+    asyncio.run(play())

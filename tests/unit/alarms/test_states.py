@@ -227,6 +227,14 @@ def test_a_row_that_comes_twice_in_a_batch_is_an_alarm_and_its_return() -> None:
     assert story.said() == [f"{HH} raised", f"{HH} returned"]
 
 
+def test_a_delayed_alarm_bears_the_source_time_of_its_value_and_the_delay() -> None:
+    story = Story(alarm_catalogue(Definition(row=TEMP, condition=Condition.HH, limit=60, on_delay_s=5, off_delay_s=2)))
+    begin_ns = story.utc_ns
+    story.at(1).told((TEMP, 61)).at(20).told((TEMP, 70)).at(30).told((TEMP, 50)).at(40)
+    record = story.record(HH)
+    assert [(at - begin_ns) / 1e9 for at in (record.raised_ns, record.returned_ns)] == [6, 32]
+
+
 def test_each_limit_is_an_alarm_of_its_own() -> None:
     limits = {Condition.LL: 5, Condition.L: 10, Condition.H: 50, Condition.HH: 60}
     story = Story(alarm_catalogue(*(Definition(row=TEMP, condition=at, limit=v) for at, v in limits.items())))
