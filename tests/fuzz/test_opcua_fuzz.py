@@ -82,7 +82,7 @@ async def recorded(plant: Plant, app: App) -> tuple[list[bytes], list[Message]]:
 def test_mutated_octets_end_their_own_connection(tmp_path: Path) -> None:
     async def scenario() -> None:
         rng = random.Random(62541)
-        plant = Plant(tmp_path, limits={"connections_per_address": 1000, "connections": 1000, "hello_timeout_s": 0.5})
+        plant = Plant(tmp_path, limits={"connections_per_address": 1000, "connections": 1000, "hello_timeout_s": 3.0})
         async with witnessed(plant):
             sent, _ = await recorded(plant, plant.app())
             assert sent[0].startswith(b"HEL") and sent[1].startswith(b"OPN")

@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import functools
 import hashlib
-import pickle
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from gateway.points import PointCatalogue
 from gateway.users.store import User, hash_password, read_users, write_users
 from protocols.opcua import nodeservices
+from protocols.opcua.nodes import Node
 from protocols.opcua.owncertificate import make_certificate
 from protocols.opcua.plan import LimitPlan, PkiPlan, ServerPlan
 from protocols.opcua.server import OpcUaServer
@@ -31,13 +31,18 @@ from tests.contract.server_suite import FakePort, catalogue
 PASSWORD = "correct horse"
 
 
-@functools.cache
-def _standard_nodes() -> bytes:
-    return pickle.dumps(standard_nodes())
+_made_nodes = functools.cache(standard_nodes)
 
 
-# The standard's nodes are made once a process and copied from then on: a third of a test's time.
-nodeservices.standard_nodes = lambda: pickle.loads(_standard_nodes())
+def _standard_nodes() -> dict[Any, Node]:
+    """The standard's nodes, made once a process and copied as far as a server changes them: most of a test's time."""
+    return {
+        key: replace(node, references=list(node.references), attributes=dict(node.attributes))
+        for key, node in _made_nodes().items()
+    }
+
+
+nodeservices.standard_nodes = _standard_nodes
 POLICIES = {
     "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
     "Aes128_Sha256_RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,

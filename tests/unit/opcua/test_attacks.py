@@ -293,7 +293,7 @@ def test_silent_connections_end_in_time(tmp_path: Path) -> None:
     """Before Hello, before the channel, before a session: each has its limit."""
 
     async def scenario() -> None:
-        limits = {"hello_timeout_s": 0.2, "open_timeout_s": 0.2, "session_timeout_s": 0.3}
+        limits = {"hello_timeout_s": 3.0, "open_timeout_s": 3.0, "session_timeout_s": 3.0}
         async with witnessed(Plant(tmp_path, limits=limits)) as plant:
             raws = [await RawClient.to(plant.server.bound_port) for _ in range(3)]
             for raw in raws[1:]:
@@ -438,7 +438,7 @@ def test_a_channel_without_a_session_ends(tmp_path: Path) -> None:
     """Also one whose session was closed."""
 
     async def scenario() -> None:
-        async with witnessed(Plant(tmp_path, limits={"session_timeout_s": 0.3})) as plant:
+        async with witnessed(Plant(tmp_path, limits={"session_timeout_s": 3.0})) as plant:
             made = await client(plant, plant.app())
             await made.connect()
             await made.close_session()
