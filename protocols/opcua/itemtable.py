@@ -324,10 +324,10 @@ def samples_of(
     values: Values,
     status: StatusCodes,
     source_ns: NDArray[np.int64],
-    server_ns: int,
-    at_ns: int,
+    server_ns: NDArray[np.int64] | int,
+    at_ns: NDArray[np.int64] | int,
 ) -> Samples:
-    """Columns of one length gathered as samples that came at one moment."""
+    """Columns of one length gathered as samples; a single time serves for all."""
     out = np.empty(len(rows), SAMPLE)
     out["row"], out["value"], out["status"] = rows, values, status
     out["source_ns"], out["server_ns"], out["at_ns"] = source_ns, server_ns, at_ns

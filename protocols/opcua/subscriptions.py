@@ -43,6 +43,10 @@ class Caps:
     """Queue places of all items; a place is 32 octets. An item has one place whatever is left."""
 
 
+_Pending = tuple[Changes, int, int]
+"""Changes, and when they came: by the wall clock and by the monotonic one."""
+
+
 class Subscriptions:
     """Runs the cycles. `start` before the first session; every method belongs to the loop."""
 
@@ -53,7 +57,7 @@ class Subscriptions:
         self._holders: dict[int, Holder] = {}
         self._orphans: dict[int, Subscription] = {}
         self._home: dict[int, Holder] = {}
-        self._pending: list[Samples] = []
+        self._pending: list[_Pending] = []
         self._pending_count = 0
         self._last_number = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -67,17 +71,7 @@ class Subscriptions:
         """Points have changed."""
         if not self._home and not self._orphans:
             return
-        quality = batch["quality"]
-        self._pending.append(
-            samples_of(
-                batch["row"],
-                batch["value"],
-                status_codes(quality),
-                sent_times(batch["time_ns"], quality),
-                time.time_ns(),
-                time.monotonic_ns(),
-            )
-        )
+        self._pending.append((batch, time.time_ns(), time.monotonic_ns()))
         self._pending_count += len(batch)
         if self._pending_count >= MAX_PENDING:
             self.flush()
@@ -86,7 +80,7 @@ class Subscriptions:
         """Give what has come to every subscription."""
         if not self._pending:
             return
-        samples = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending)
+        samples = _samples(self._pending)
         self._pending, self._pending_count = [], 0
         now_ns = time.monotonic_ns()
         for subscription in self.all():
@@ -258,6 +252,22 @@ class Subscriptions:
         if holder is not None:
             holder.ended.append((subscription.id, subscription.end(Codes.BadTimeout, time.time_ns())))
         self._log.info("subscription ended", subscription=subscription.id, cause="nobody asked for its notifications")
+
+
+def _samples(pending: list[_Pending]) -> Samples:
+    """What has come, as samples."""
+    batches = [batch for batch, _, _ in pending]
+    changes = batches[0] if len(batches) == 1 else np.concatenate(batches)
+    sizes = [len(batch) for batch in batches]
+    quality = changes["quality"]
+    return samples_of(
+        changes["row"],
+        changes["value"],
+        status_codes(quality),
+        sent_times(changes["time_ns"], quality),
+        np.repeat([server_ns for _, server_ns, _ in pending], sizes),
+        np.repeat([at_ns for _, _, at_ns in pending], sizes),
+    )
 
 
 def owner_of(session: Any) -> tuple[object, str]:
