@@ -27,6 +27,7 @@ MEASUREMENTS: Final = {
     "opcua_start": "OPC UA: start and memory at 10,000 and 100,000 points, beside asyncua's server",
     "opcua_changes": "OPC UA: changes to node-opcua, CPU, ceiling and stalls, beside asyncua's server",
     "mqtt_changes": "MQTT changes per second from the durable queue, and CPU of the input, beside paho-mqtt alone",
+    "control_cycle": "control cycle at 1, 10 and 100 units: time, jitter, an interlock's input to the stop write",
     "journal": "events on the disk per second, beside a row per event in SQLite",
     "history": "samples recorded, bytes each, a day of a point, forwarding; beside influxdb-client",
     "alarms_engine": "alarms: CPU over 100,000 points with 400,000 alarms, quiet and in a flood",

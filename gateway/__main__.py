@@ -146,6 +146,25 @@ def _selftest_soe(arguments: argparse.Namespace) -> int:
     return _visit(lambda plan: selftest_soe(plan, arguments.master, options), arguments)
 
 
+def _interlocks(arguments: argparse.Namespace) -> int:
+    from gateway.cli.interlocks import InterlockOptions, interlocks
+
+    options = InterlockOptions(
+        action=arguments.action,
+        name=arguments.name,
+        minutes=arguments.minutes,
+        reason=arguments.reason,
+        as_json=arguments.json,
+    )
+    return _visit(lambda plan: interlocks(plan, options), arguments)
+
+
+def _stop_all(arguments: argparse.Namespace) -> int:
+    from gateway.cli.interlocks import stop_all
+
+    return _visit(lambda plan: stop_all(plan, arguments.reason), arguments)
+
+
 def _visit(main: Callable[[SitePlan], int], arguments: argparse.Namespace) -> int:
     """Run a command that visits the running gateway."""
     from gateway.cli.session import NotRunningError
@@ -234,6 +253,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     held.add_argument("master", nargs="?", default="", help="show the events of this one: its name, or SERVER/NAME")
     held.add_argument("--limit", type=int, default=20, metavar="N", help="events shown, oldest first (default 20)")
     held.add_argument("--json", action="store_true", help="one JSON object a master, or an event")
+    _add_control(add)
     _add_alarms(add("alarms", _alarms, "list alarms; ack, confirm, comment, shelve, unshelve, out, in"))
     _add_selftest(add("selftest", _selftest_soe, "prove on this machine that the configuration holds what it promises"))
     add_history_commands(add, _add_site)
@@ -242,6 +262,20 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     for name, (action, text) in _ACTIONS.items():
         _add_action(add(name, _act, text), action, with_value=name in ("force", "command"))
     return parser, dict(commands.choices)
+
+
+def _add_control(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """``gridgate interlocks`` and ``gridgate stop-all``."""
+    stop = add("stop-all", _stop_all, "stop every unit at once, latched until a person resets it")
+    _add_site(stop)
+    stop.add_argument("--reason", required=True, help="why: for the record")
+    command = add("interlocks", _interlocks, "list interlocks; reset, ack, bypass, unbypass")
+    _add_site(command)
+    command.add_argument("action", nargs="?", default="", help="reset, ack, bypass, unbypass; left out: list")
+    command.add_argument("name", nargs="?", default="", help="the interlock; left out with reset and ack: all")
+    command.add_argument("--minutes", type=float, default=0.0, help="of a bypass: how long")
+    command.add_argument("--reason", default="", help="of a bypass: why")
+    command.add_argument("--json", action="store_true", help="one JSON object an interlock")
 
 
 def _add_alarms(command: argparse.ArgumentParser) -> None:

@@ -25,7 +25,7 @@ class _Point:
     """One point: what is being written, and what is to follow."""
 
     task: asyncio.Task[None] | None = None
-    waiting: tuple[float, OnWritten] | None = None
+    waiting: tuple[Write, OnWritten] | None = None
 
 
 class FastWrites:
@@ -37,10 +37,11 @@ class FastWrites:
         self.errors: dict[int, int] = {}
         """By row: writes that failed since the start."""
 
-    def write(self, row: int, value: float, on_written: OnWritten) -> None:
+    def write(self, write: Write, on_written: OnWritten) -> None:
         """Take a value; at once when the point is free."""
+        row = write.row
         point = self._points.setdefault(row, _Point())
-        before, point.waiting = point.waiting, (value, on_written)
+        before, point.waiting = point.waiting, (write, on_written)
         if before is not None:
             before[1](Overtaken("a newer value took its place"))
         if point.task is None:
@@ -58,13 +59,13 @@ class FastWrites:
     def _next(self, row: int, point: _Point) -> None:
         if point.waiting is None:
             return
-        (value, on_written), point.waiting = point.waiting, None
-        task = point.task = asyncio.create_task(self._write(row, value))
+        (write, on_written), point.waiting = point.waiting, None
+        task = point.task = asyncio.create_task(self._write(write))
         task.add_done_callback(lambda done: self._ended(row, point, on_written, done))
 
-    async def _write(self, row: int, value: float) -> None:
+    async def _write(self, write: Write) -> None:
         async with asyncio.timeout(WRITE_S):
-            await self._write_field(Write(row=row, value=value))
+            await self._write_field(write)
 
     def _ended(self, row: int, point: _Point, on_written: OnWritten, task: asyncio.Task[None]) -> None:
         point.task = None

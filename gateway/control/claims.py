@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from gateway.claim import ClaimFailed, Refusal
 from gateway.contracts.command import Command, Reason
-from gateway.contracts.driver import WriteLost, WriteRefused
+from gateway.contracts.driver import Write, WriteLost, WriteRefused
 from gateway.control.controller import PriorityClass
 from gateway.control.cycle import ControlCycle
 
@@ -44,7 +44,7 @@ class ClaimHost(Protocol):
         """Wait for the next cycle, or the next acknowledgement of a device."""
         ...
 
-    async def write(self, row: int, value: float) -> None:
+    async def write(self, write: Write) -> None:
         """Write past the arbitration (run on). Raises `WriteRefused` or `WriteLost`."""
         ...
 
@@ -84,7 +84,8 @@ class SetpointClaim:
                 raise ClaimFailed(Reason.INTERLOCKED, f"{decision.source} holds the unit")
             if cycle.local:
                 raise ClaimFailed(Reason.LOCAL, "the site went to local")
-            if decision.limited_by and decision.target_kw is not None:
+            cut = decision.state.base_kw in (decision.low_kw, decision.high_kw)
+            if decision.limited_by and cut and decision.target_kw is not None:
                 text = f"limited to {decision.target_kw:g} kW by {decision.limited_by}"
                 raise ClaimFailed(Reason.INTERLOCKED, text)
             acknowledged, trouble = host.acknowledged_kw(i)
@@ -112,5 +113,5 @@ class RunClaim:
 
     async def carry_out(self, command: Command) -> float:
         """Written as it is: a start or a stop knows no ramp."""
-        await self._host.write(self._host.cycle.plan.units[self._unit].run, command.value)
+        await self._host.write(Write(row=command.row, value=command.value, pulse=command.pulse))
         return command.value

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gateway.claim import Refusal
 from gateway.commands import LOCAL_SERVER, CommandBroker
 from gateway.contracts.command import Command, Reason
-from gateway.contracts.driver import WriteLost, WriteRefused
+from gateway.contracts.driver import Write, WriteLost, WriteRefused
 from gateway.contracts.log import Log
 from gateway.control.claims import RunClaim, SetpointClaim
 from gateway.control.controller import TakeValue
@@ -241,7 +241,8 @@ class ControlRunner:
     # -- writes ------------------------------------------------------------------------------------------------------
 
     def _write(self, write: ControlWrite) -> None:
-        self._broker.control_writes.write(write.row, write.value, lambda trouble: self._written(write, trouble))
+        value = Write(row=write.row, value=write.value)
+        self._broker.control_writes.write(value, lambda trouble: self._written(write, trouble))
 
     def _written(self, write: ControlWrite, trouble: Trouble) -> None:
         if isinstance(trouble, Overtaken):
@@ -257,10 +258,10 @@ class ControlRunner:
             self.cycle.failed(write, time.monotonic_ns())
         self._stepped()
 
-    async def write(self, row: int, value: float) -> None:
+    async def write(self, write: Write) -> None:
         """Write past the arbitration and wait. Raises `WriteRefused` or `WriteLost`."""
         done: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
-        self._broker.control_writes.write(row, value, lambda trouble: _tell(done, trouble))
+        self._broker.control_writes.write(write, lambda trouble: _tell(done, trouble))
         trouble = await done
         if trouble is not None:
             raise trouble

@@ -16,8 +16,8 @@ from gateway.control.compile import Compiler, local_remote
 from gateway.control.frequency.plan import DroopPlan
 from gateway.control.further.compile import FurtherCompiler
 from gateway.control.further.section import FURTHER, FurtherSection
-from gateway.control.interlock.effect import EffectError, EffectKind, parse_effects
-from gateway.control.interlock.plan import BUILT_IN, InterlockRows
+from gateway.control.interlock.effect import EffectError, parse_effects
+from gateway.control.interlock.plan import BUILT_IN, TRIPS, InterlockRows
 from gateway.control.lookup import Lookup
 from gateway.control.plan import ControlPlan, RunnerRows
 from gateway.control.settings import ControlSettings, InterlockRow, UnitSettings
@@ -239,7 +239,4 @@ def _group(row: MatrixRow | None) -> str:
         effects = parse_effects(row.settings.then)
     except EffectError:
         return ""
-    return next((effect.target for effect in effects if effect.kind in _TRIPS), "")
-
-
-_TRIPS: Final = (EffectKind.STOP, EffectKind.BLOCK, EffectKind.RAMP)
+    return next((effect.target for effect in effects if effect.kind in TRIPS), "")

@@ -47,6 +47,7 @@ class InterlockEngine:
         self._rated_kw = rated_kw
         self._grace_end_ns = start_ns + grace_ns
         self._units = [row.units for row in rows]
+        self._trips = [row.trips for row in rows]
         self._in_force: list[bool] = [False] * len(rows)
         self._causes: dict[int, str] = {}
         self.changed = False
@@ -108,7 +109,7 @@ class InterlockEngine:
 
     def _mark_first_out(self) -> None:
         for unit, first in enumerate(self.first_out):
-            tripped = [i for i, units in enumerate(self._units) if self._in_force[i] and unit in units]
+            tripped = [i for i, units in enumerate(self._trips) if self._in_force[i] and unit in units]
             if not tripped:
                 self.first_out[unit] = None
             elif first is None:

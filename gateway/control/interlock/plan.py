@@ -16,6 +16,7 @@ BUILT_IN: Final = (STOP_ALL, WATCHDOG)
 """Rows of the gateway itself: raised by a command, or by a cycle that stalled."""
 
 
+TRIPS: Final = frozenset({EffectKind.STOP, EffectKind.BLOCK, EffectKind.RAMP})
 _ONE: Final = Vote(1, 1)
 
 
@@ -72,6 +73,11 @@ class Interlock:
     def permissive(self) -> bool:
         """Whether it says what must hold before a start, rather than what must not be."""
         return any(effect.kind is EffectKind.PERMIT for effect in self.effects)
+
+    @property
+    def trips(self) -> tuple[int, ...]:
+        """Units that it takes out of operation: among these rows one was the first cause."""
+        return tuple(dict.fromkeys(effect.unit for effect in self.effects if effect.kind in TRIPS))
 
     @property
     def units(self) -> tuple[int, ...]:

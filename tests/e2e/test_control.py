@@ -1,0 +1,98 @@
+"""Control on the demo plant, through real processes: a trip over kill -9 of the core, its reset, nothing that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.session import command, connected, subject_command
+from gateway.config import load_site
+from gateway.contracts.command import Action, Outcome, Stage
+from gateway.feed.client import FeedClient
+from tests.kit.gateway import DemoSite
+
+SETPOINT, RUN = "bess1/pcs/power_setpoint", "bess1/pcs/run"
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[DemoSite]:
+    with DemoSite(tmp_path) as site:
+        site.start_simulator()
+        site.start()
+        yield site
+
+
+class Person:
+    """Someone at the gateway with a live view of its points."""
+
+    def __init__(self, demo: DemoSite, client: FeedClient, rows: dict[str, int]) -> None:
+        self._demo, self._client, self._rows = demo, client, rows
+
+    def value(self, name: str) -> float:
+        row = self._rows[name]
+        return float(self._client.mirror.value[row]) if self._client.mirror.quality[row] == 0 else float("nan")
+
+    async def sees(self, name: str, expected: float, tolerance: float = 0.0) -> None:
+        end = time.monotonic() + 30
+        while not abs(self.value(name) - expected) <= tolerance:
+            assert time.monotonic() < end, f"{name} is {self.value(name):g}, not {expected:g}"
+            await asyncio.sleep(0.05)
+
+    async def orders(self, name: str, value: float) -> Outcome:
+        return await command(self._client, self._rows[name], value, Action.EXECUTE, "asha")
+
+    async def acts(self, action: Action, subject: str = "", text: str = "") -> Outcome:
+        return await subject_command(self._client, action, subject, text, 0.0, "asha")
+
+
+def test_a_trip_survives_kill_9_and_a_reset_starts_nothing(demo: DemoSite) -> None:
+    async def story() -> None:
+        plan = load_site(demo.site)
+        plan.state_dir = demo.state_dir
+        rows = dict(plan.catalogue.rows)
+        async with connected(plan, "test") as client:
+            asha = Person(demo, client, rows)
+            await asha.sees("bess1/pcs/running", 1)
+            assert (await asha.orders(SETPOINT, 350)).stage is Stage.COMPLETED
+            demo.kill_child("core")
+            await asha.sees("system/control/bess1/source", 8)  # nobody asks: the device keeps what it has
+            await asha.sees(SETPOINT, 350, 0.2)
+
+            demo.order("estop on")
+            await asha.sees("system/interlock/estop/latched", 1)
+            await asha.sees("system/interlock/estop/first_out", 1)
+            await asha.sees(SETPOINT, 0)
+            assert "blocked by estop" in (await asha.orders(SETPOINT, 300)).text
+            demo.kill_child("core")
+            demo.order("estop off")
+            await asyncio.sleep(1.0)  # what the mirror shows may be of the core that died
+            await asha.sees("system/interlock/estop/latched", 1)
+            await asha.sees("bess1/pcs/estop", 0)
+            assert "Emergency stop" in (await asha.orders(RUN, 1)).text
+            assert "acknowledge it first" in (await asha.acts(Action.RESET, "estop")).text
+            acknowledged = await asha.acts(Action.ACKNOWLEDGE, "system/interlock/estop/tripped/alarm")
+            assert acknowledged.stage is Stage.COMPLETED, acknowledged
+            assert (await asha.acts(Action.RESET, "estop")).stage is Stage.COMPLETED
+            await asha.sees("system/control/bess1/tripped", 0)
+            assert asha.value("bess1/pcs/running") == 0
+            assert (await asha.orders(RUN, 1)).stage is Stage.COMPLETED
+
+            assert (await asha.acts(Action.STOP_ALL, text="smoke in the container")).stage is Stage.COMPLETED
+            await asha.sees("bess1/pcs/running", 0)
+
+    asyncio.run(story())
+    states = {
+        state["name"]: state
+        for line in demo.cli("interlocks", "--json").stdout.splitlines()
+        if (state := json.loads(line))
+    }
+    assert states["stop_all"]["latched"]
+    assert not states["estop"]["latched"]
+    assert demo.cli("interlocks", "reset", "stop_all").returncode == 0
+    audit = "".join(path.read_text() for path in (demo.state_dir / "audit").glob("*.jsonl"))
+    assert "smoke in the container" in audit
