@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.control.controller import PriorityClass, Request
-from gateway.control.ramp import RampLimit
 
 _BACK_PART: Final = 0.005
 IN_LOCAL: Final = frozenset({PriorityClass.SAFETY, PriorityClass.INTERLOCK, PriorityClass.HOLD})
@@ -35,7 +34,7 @@ class UnitLimits:
     ramp_kw_per_s: float = math.inf
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UnitState:
     """Where the unit's set-point stands after a cycle. None: nothing is known of the device yet, nothing is written."""
 
@@ -45,7 +44,7 @@ class UnitState:
     """A response is added, or was and the device has not come back from it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
     """What becomes of a unit's requests."""
 
@@ -84,15 +83,15 @@ def arbitrate(
         return Decision(zero, 0.0, 0.0, first.priority, first.source, low, high, first.source, True, first.source)
     winner = _winner(requests)
     priority, source = (PriorityClass.HOLD, "held") if winner is None else (winner.priority, winner.source)
-    add_wish, add_ramp, add_by = _additions(limits, requests, priority)
+    add_wish, add_rate, add_by = _additions(limits, requests, priority)
     away = winner is None and _still_away(limits, state, held_kw)
-    add = add_ramp.step(state.add_kw, add_wish, dt_s)
+    add = _step(state.add_kw, add_wish, add_rate * dt_s)
     responding = bool(add_by) and (add_wish != 0 or add != 0 or away)
     wish, begin = _from_where(winner, state, held_kw, responding)
     if wish is None or begin is None:
         return Decision(UnitState(), None, None, priority, source, low, high, "", False, blocked_by)
     base_low, base_high, base_by = _base_limits(requests, low, high, priority)
-    base = _clamp(_ramp(limits, winner).step(begin, _clamp(wish, base_low, base_high), dt_s), low, high)
+    base = _clamp(_step(begin, _clamp(wish, base_low, base_high), _rate(limits, winner) * dt_s), low, high)
     target, wanted = _clamp(base + add, low, high), wish + add_wish
     if responding:
         priority, source = PriorityClass.RESPONSE, add_by
@@ -146,23 +145,35 @@ def _protects(request: Request) -> bool:
 
 
 def _winner(requests: Sequence[Request]) -> Request | None:
-    asking = [request for request in requests if request.target_kw is not None]
-    return min(asking, key=lambda request: request.priority, default=None)
+    winner: Request | None = None
+    for request in requests:
+        if request.target_kw is not None and (winner is None or request.priority < winner.priority):
+            winner = request
+    return winner
 
 
-def _additions(limits: UnitLimits, requests: Sequence[Request], base: PriorityClass) -> tuple[float, RampLimit, str]:
+def _additions(limits: UnitLimits, requests: Sequence[Request], base: PriorityClass) -> tuple[float, float, str]:
+    """All additions together, their rate in kW/s, and who the first is of."""
+    rate = limits.ramp_kw_per_s
     adding = [request for request in requests if request.add_kw is not None]
     if not adding or base < PriorityClass.RESPONSE:
-        return 0.0, RampLimit(limits.ramp_kw_per_s), ""
-    rates = [limits.ramp_kw_per_s if request.ramp_kw_per_s is None else request.ramp_kw_per_s for request in adding]
-    whole = sum(request.add_kw for request in adding if request.add_kw is not None)
-    return whole, RampLimit(max(rates)), adding[0].source
+        return 0.0, rate, ""
+    rates = [rate if request.ramp_kw_per_s is None else request.ramp_kw_per_s for request in adding]
+    return sum(request.add_kw for request in adding if request.add_kw is not None), max(rates), adding[0].source
 
 
-def _ramp(limits: UnitLimits, winner: Request | None) -> RampLimit:
+def _rate(limits: UnitLimits, winner: Request | None) -> float:
     if winner is None or winner.ramp_kw_per_s is None:
-        return RampLimit(limits.ramp_kw_per_s)
-    return RampLimit(winner.ramp_kw_per_s)
+        return limits.ramp_kw_per_s
+    return winner.ramp_kw_per_s
+
+
+def _step(present_kw: float, wanted_kw: float, most_kw: float) -> float:
+    """The next value on the way. A rate without limit gives NaN over no time at all: that is no limit either."""
+    away = wanted_kw - present_kw
+    if not abs(away) > most_kw:
+        return wanted_kw
+    return present_kw + math.copysign(most_kw, away)
 
 
 def _intersect(limits: UnitLimits, requests: Sequence[Request]) -> tuple[float, float, str, str]:
@@ -180,4 +191,4 @@ def _intersect(limits: UnitLimits, requests: Sequence[Request]) -> tuple[float, 
 
 
 def _clamp(value: float, low: float, high: float) -> float:
-    return min(max(value, low), high)
+    return low if value < low else high if value > high else value

@@ -33,7 +33,7 @@ class PriorityClass(IntEnum):
     """Nobody asks: the device keeps the set-point it has."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Request:
     """What one controller asks of one unit in this cycle. Everything is optional; what is left out is not asked.
 
@@ -41,7 +41,8 @@ class Request:
     the class RESPONSE (sums up; drops out while a higher class holds the base). `low_kw`/`high_kw`: limits, whatever
     the class: all are intersected and hold at once; `base_low_kw`/`base_high_kw` limit the base set-point alone, and
     leave what the response adds. `ramp_kw_per_s`: of this request's own part; None is the unit's.
-    `stop`: zero at once and run off. `block`: no start and no set-point but 0.
+    `stop`: zero at once and run off. `block`: no start and no set-point but 0. Nobody
+    changes a request that was made; it is not frozen because that costs a microsecond each.
     """
 
     unit: int

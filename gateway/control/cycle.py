@@ -46,11 +46,13 @@ class ControlCycle:
         self.outputs = [UnitOutput(i, unit) for i, unit in enumerate(units)]
         self.decisions: list[Decision | None] = [None] * len(units)
         self.local = False
+        self._limits = [unit.limits for unit in units]
         self._states = [UnitState() for _ in units]
         self._soc = [SocLimits(i, unit) for i, unit in enumerate(units)]
         self._modes: list[tuple[object, ...]] = [()] * len(units)
         self._last_ns: int | None = None
         self._grace_end_ns: int | None = None
+        self._heard_of = [False] * len(units)
         self._points_ns = 0
         self._shown: dict[int, float] = {}
         self._written: dict[int, float] = {}
@@ -117,7 +119,7 @@ class ControlCycle:
         held = image.get(unit.setpoint)
         if held is None:
             held = image.get(unit.power)
-        decision = arbitrate(unit.limits, self._states[i], requests, held, self.local, dt_s)
+        decision = arbitrate(self._limits[i], self._states[i], requests, held, self.local, dt_s)
         self._states[i], self.decisions[i] = decision.state, decision
         if decision.stop:
             self.standing[i].forget()
@@ -139,11 +141,13 @@ class ControlCycle:
         """Shortly after a start: what the unit does, or its state of charge, has not been reported yet."""
         if self._grace_end_ns is None:
             self._grace_end_ns = image.now_ns + int(self.plan.start_grace_s * 1e9)
-        if image.now_ns >= self._grace_end_ns:
+        if self._heard_of[i] or image.now_ns >= self._grace_end_ns:
             return False
         unit = self.plan.units[i]
         shown = [row for row in (unit.setpoint, unit.power) if row != NO_ROW]
-        return image.unreported(unit.soc) or all(image.unreported(row) for row in shown)
+        unknown = image.unreported(unit.soc) or all(image.unreported(row) for row in shown)
+        self._heard_of[i] = not unknown
+        return unknown
 
     def _interlock_writes(self, result: CycleResult) -> None:
         """Writes of interlocks: once when they come into force; `rewrite` forgets one that failed."""
@@ -165,7 +169,9 @@ class ControlCycle:
     # -- what is shown -----------------------------------------------------------------------------------------------
 
     def _publish(self, now_ns: int, result: CycleResult) -> None:
-        points = list(self._interlock_points()) + list(self._unit_states())
+        points = list(self._interlock_points()) if self.engine.looked_at else []
+        if result.moved:
+            points += self._unit_states()
         if result.moved or now_ns - self._points_ns >= _POINTS_NS:
             self._points_ns = now_ns
             points += self._unit_analogs()
@@ -176,7 +182,8 @@ class ControlCycle:
 
     def _interlock_points(self) -> Iterable[tuple[int, float]]:
         first = set(self.engine.first_out)
-        for i, (row, state) in enumerate(zip(self.engine.rows, self.engine.states, strict=True)):
+        for i in self.engine.looked_at:
+            row, state = self.engine.rows[i], self.engine.states[i]
             rows = row.rows
             yield rows.active, float(state.active)
             yield rows.latched, float(state.latched)

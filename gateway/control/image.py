@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,12 +24,20 @@ class ImagePlan:
         wanted = sorted({int(row) for row in rows if row != NO_ROW})
         self.rows: NDArray[np.intp] = np.array(wanted, np.intp)
         self.slots: dict[int, int] = {row: slot for slot, row in enumerate(wanted)}
+        self._bits: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._flags: Qualities = np.zeros(0, np.uint32)
 
     def take(self, value: Values, quality: Qualities, time_ns: Times, now_ns: int, wall_ns: int) -> Image:
         """The image now, from the table's columns (index = row). `now_ns` is monotonic, `wall_ns` since 1970 UTC."""
         rows = self.rows
         flags = quality.take(rows)
         values = value.take(rows)
+        bits = values.view(np.int64)
+        if len(self._bits) == len(bits):
+            changed = ((bits != self._bits) | (flags != self._flags)).nonzero()[0].tolist()
+        else:
+            changed = list(range(len(bits)))
+        self._bits, self._flags = bits, flags
         usable = ((flags & _UNUSABLE) == 0) & ~np.isnan(values)
         return Image(
             slots=self.slots,
@@ -37,12 +45,13 @@ class ImagePlan:
             usable=usable.tolist(),
             never=((flags & _NEVER) != 0).tolist(),
             times_ns=time_ns.take(rows).tolist(),
+            changed=changed,
             now_ns=now_ns,
             wall_ns=wall_ns,
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Image:
     """Inputs of one cycle, by table row. Lists of one length, position by `slots`; nobody changes them."""
 
@@ -58,6 +67,8 @@ class Image:
     """Monotonic: delays, ramps."""
     wall_ns: int
     """ns since 1970 UTC: schedules, expiry that must survive a restart."""
+    changed: Sequence[int] = ()
+    """Slots whose value or quality differs from the image before."""
 
     def get(self, row: int) -> float | None:
         """The value, or None when it is not fit for a decision (or there is no such row)."""

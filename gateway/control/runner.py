@@ -234,6 +234,7 @@ class ControlRunner:
     def _fault(self, fault: Exception) -> None:
         text = f"{type(fault).__name__}: {fault}"
         self._log.error("control cycle failed: units go to their safe state", cause=text)
+        self.engine.look_again()
         self.engine.raise_row(WATCHDOG, f"the control cycle failed: {text}")
         for write in safe_requests(self.plan):
             self._write(write)

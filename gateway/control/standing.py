@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gateway.control.controller import PriorityClass, Request
 from gateway.control.unit import Fallback, Unit
@@ -28,14 +28,15 @@ class StandingSetpoints:
     unit: Unit
     remote: Standing | None = None
     operator: Standing | None = None
-    _fallback: bool = field(default=False)
+    _fallback: bool = False
+    _made: list[Request] | None = None
 
     def ask(self, kw: float, owner: str, person: bool, now_ns: int) -> None:
         """Someone asks for `kw`; a person at the gateway holds the unit against masters and the droop."""
         valid_s = self.unit.operator_valid_s if person else self.unit.valid_s
         until_ns = _FOR_EVER if math.isinf(valid_s) else now_ns + int(valid_s * 1e9)
         standing = Standing(kw, owner, until_ns)
-        self._fallback = False
+        self._fallback, self._made = False, None
         if person:
             self.operator = standing
         else:
@@ -43,21 +44,26 @@ class StandingSetpoints:
 
     def release(self) -> None:
         """The person lets go: what a master asked for before counts again."""
-        self.operator = None
+        self.operator = self._made = None
 
     def forget(self) -> None:
         """After a trip nothing that was asked for before it comes back."""
-        self.remote = self.operator = None
+        self.remote = self.operator = self._made = None
         self._fallback = False
 
     def requests(self, now_ns: int) -> list[Request]:
         """What stands now."""
         if self.operator is not None and now_ns >= self.operator.until_ns:
-            self.operator = None
+            self.operator = self._made = None
             self._fallback = self.remote is None
         if self.remote is not None and now_ns >= self.remote.until_ns:
-            self.remote = None
+            self.remote = self._made = None
             self._fallback = True
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def _make(self) -> list[Request]:
         out = list[Request]()
         for standing, priority in ((self.operator, PriorityClass.OPERATOR), (self.remote, PriorityClass.REMOTE)):
             if standing is not None:

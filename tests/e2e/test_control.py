@@ -44,7 +44,7 @@ class Person:
             await asyncio.sleep(0.05)
 
     async def orders(self, name: str, value: float) -> Outcome:
-        return await command(self._client, self._rows[name], value, Action.EXECUTE, "asha")
+        return await command(self._client, self._rows[name], float(value), Action.EXECUTE, "asha")
 
     async def acts(self, action: Action, subject: str = "", text: str = "") -> Outcome:
         return await subject_command(self._client, action, subject, text, 0.0, "asha")

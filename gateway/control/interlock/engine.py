@@ -49,7 +49,12 @@ class InterlockEngine:
         self._units = [row.units for row in rows]
         self._trips = [row.trips for row in rows]
         self._in_force: list[bool] = [False] * len(rows)
+        self._forced: list[int] = []
         self._causes: dict[int, str] = {}
+        self._open: set[int] = set(range(len(rows)))
+        self._readers: dict[int, list[int]] | None = None
+        self.looked_at: list[int] = []
+        """Rows of the last step whose state may have changed: all else stands as it stood."""
         self.changed = False
         """Whether something that must survive has changed; whoever writes it down sets it back."""
 
@@ -61,9 +66,11 @@ class InterlockEngine:
     # -- one cycle ---------------------------------------------------------------------------------------------------
 
     def step(self, image: Image) -> list[InterlockEvent]:
-        """Look at every cause; returns what has changed."""
+        """Look at every cause with a new input, a delay that runs, or a person's touch; returns what has changed."""
         events: list[InterlockEvent] = []
-        for i, (row, state) in enumerate(zip(self.rows, self.states, strict=True)):
+        due, self._open = self._due(image), set()
+        for i in due:
+            row, state = self.rows[i], self.states[i]
             self._end_bypass(row, state, image.wall_ns, events)
             if row.conditions:
                 self._cause(row, state, image)
@@ -72,8 +79,29 @@ class InterlockEngine:
             if row.latch and state.active and not state.latched and state.bypass is None:
                 self._latch(row, state, image.wall_ns, "")
             self._follow(i, row, state, events)
-        self._mark_first_out()
+            if state.waiting or state.bypass is not None or (state.since_ns is not None and not state.active):
+                self._open.add(i)
+        if events:
+            self._forced = [i for i, active in enumerate(self._in_force) if active]
+            due = sorted({*due, *self._mark_first_out()})
+        self.looked_at = due
         return events
+
+    def look_again(self) -> None:
+        """Look at every row in the next step, whatever its inputs."""
+        self._open = set(range(len(self.rows)))
+
+    def _due(self, image: Image) -> list[int]:
+        if self._readers is None:
+            self._readers = {}
+            for i, row in enumerate(self.rows):
+                for at in {image.slots[point] for condition in row.conditions for point in condition.rows}:
+                    self._readers.setdefault(at, []).append(i)
+        readers, due = self._readers, self._open | self._causes.keys()
+        for slot in image.changed:
+            if slot in readers:
+                due.update(readers[slot])
+        return sorted(due)
 
     def _cause(self, row: Interlock, state: InterlockState, image: Image) -> None:
         answer = row.vote.count([condition.look(image) for condition in row.conditions])
@@ -107,23 +135,26 @@ class InterlockEngine:
             text = "; ".join(filter(None, (row.message, state.cause)))
             events.append(InterlockEvent(row.name, "tripped" if now else "cleared", text))
 
-    def _mark_first_out(self) -> None:
+    def _mark_first_out(self) -> list[int]:
+        """Rows whose mark has come or gone."""
+        moved: list[int] = []
         for unit, first in enumerate(self.first_out):
-            tripped = [i for i, units in enumerate(self._trips) if self._in_force[i] and unit in units]
-            if not tripped:
-                self.first_out[unit] = None
-            elif first is None:
-                self.first_out[unit] = tripped[0]
+            tripped = [i for i in self._forced if unit in self._trips[i]]
+            now = None if not tripped else tripped[0] if first is None else first
+            if now != first:
+                self.first_out[unit] = now
+                self.changed = True
+                moved += [i for i in (first, now) if i is not None]
+        return moved
 
     # -- what follows ------------------------------------------------------------------------------------------------
 
     def requests(self) -> list[Request]:
         """What the interlocks in force ask of the units."""
         return [
-            self._request(row, effect)
-            for row, active in zip(self.rows, self._in_force, strict=True)
-            if active
-            for effect in row.effects
+            self._request(self.rows[i], effect)
+            for i in self._forced
+            for effect in self.rows[i].effects
             if effect.unit >= 0
         ]
 
@@ -145,26 +176,24 @@ class InterlockEngine:
     def writes(self) -> list[tuple[int, float]]:
         """(row, value) that interlocks in force want to see written; the first in the matrix wins a row."""
         out: dict[int, float] = {}
-        for row, active in zip(self.rows, self._in_force, strict=True):
-            if active:
-                for effect in row.effects:
-                    if effect.kind is EffectKind.WRITE:
-                        out.setdefault(effect.row, effect.value)
+        for i in self._forced:
+            for effect in self.rows[i].effects:
+                if effect.kind is EffectKind.WRITE:
+                    out.setdefault(effect.row, effect.value)
         return list(out.items())
 
     def waiting(self, unit: int) -> str:
         """An interlock of this unit whose inputs are not known yet; empty when there is none."""
-        for row, state, units in zip(self.rows, self.states, self._units, strict=True):
-            if state.waiting and unit in units:
-                return row.name
+        for i in self._open:
+            if self.states[i].waiting and unit in self._units[i]:
+                return self.rows[i].name
         return ""
 
     def tripped(self, unit: int) -> bool:
         """Whether anything stops or blocks this unit."""
         stops = (EffectKind.STOP, EffectKind.BLOCK)
         return any(
-            active and any(effect.unit == unit and effect.kind in stops for effect in row.effects)
-            for row, active in zip(self.rows, self._in_force, strict=True)
+            effect.unit == unit and effect.kind in stops for i in self._forced for effect in self.rows[i].effects
         )
 
     def start_refusal(self, unit: int) -> str:
@@ -239,6 +268,7 @@ class InterlockEngine:
     def _of(self, name: str) -> int:
         if name not in self.index:
             raise Refused(f"there is no interlock {name}")
+        self._open.add(self.index[name])
         return self.index[name]
 
     # -- what survives -----------------------------------------------------------------------------------------------
