@@ -49,7 +49,6 @@ class OpcUaSession:
         self.activated = False
         self.last_s = 0.0
         self.outstanding = 0
-        self.activating = False
         self.home: Processor | None = home
         self._last_peer: str = home.peer
         self._hooks: list[Callable[[bool], None]] = []
