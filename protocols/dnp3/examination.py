@@ -88,7 +88,14 @@ class _Examined:
     """The outstation, with an event of every kind that waits and is never confirmed."""
 
     def __init__(self, master: MasterPlan, unsolicited: bool = False) -> None:
-        plan = replace(master, bindings=_every_type(master), unsolicited=master.unsolicited if unsolicited else None)
+        plan = replace(
+            master,
+            bindings=_every_type(master),
+            unsolicited=master.unsolicited if unsolicited else None,
+            # Rows of the site's table, which is not the one examined here.
+            local_remote=None,
+            devices=np.empty(0, np.uint32),
+        )
         rows = len(TYPES) * 2
         table = _Table(np.ones(rows), np.zeros(rows, np.uint32), np.full(rows, _WALL_NS))
         self.outstation = Outstation(plan, table)

@@ -94,6 +94,11 @@ class Dnp3ServerSettings(ServerSettings):
     device: DeviceTexts = DeviceTexts()
     octet_strings: list[_Text] = Field(default_factory=list, max_length=256)
 
+    def where(self) -> str:
+        """Every place where it meets masters; what it dials stands with each."""
+        places = (self.listen, f"udp {self.udp}" if self.udp else "", self.serial)
+        return ", ".join(place for place in places if place)
+
 
 class EventSettings(Strict):
     """The master's event buffers, one per class."""

@@ -13,7 +13,8 @@ from gateway.points import ALL_FLAGS
 from protocols.dnp3 import objects
 from protocols.dnp3.application import AppControl, Fragment, FragmentBuilder
 from protocols.dnp3.field.decode import Batch
-from protocols.dnp3.field.remote import COUNTER_NAMES, Remote
+from protocols.dnp3.field.remote import Remote
+from protocols.dnp3.field.steps import COUNTER_NAMES
 from protocols.dnp3.function import Function
 from protocols.dnp3.iin import Iin
 from protocols.dnp3.link import LinkReader

@@ -19,7 +19,8 @@ from gateway.tls.door import TlsDoor
 from protocols.dnp3.field.decode import Batch
 from protocols.dnp3.field.orders import Done, Verdict
 from protocols.dnp3.field.plan import LinePlan, OrderBinding, StationPlan
-from protocols.dnp3.field.remote import COUNTER_NAMES, ERRORS, Effect, Lost, Notice, Online, Remote
+from protocols.dnp3.field.remote import Remote
+from protocols.dnp3.field.steps import COUNTER_NAMES, ERRORS, Effect, Lost, Notice, Online
 from protocols.dnp3.link import LinkReader
 
 _FIRST_DELAY_S: Final = 0.2
@@ -248,7 +249,7 @@ class OutstationDriver:
         station.written(binding, write.value)
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
-        """Per device: see `remote.COUNTER_NAMES`."""
+        """Per device: see `steps.COUNTER_NAMES`."""
         return {
             station.plan.device: {**station.counters, "errors": sum(station.counters[name] for name in ERRORS)}
             for station in self._stations

@@ -13,18 +13,18 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from gateway.contracts import Pulse
 from protocols.dnp3 import time48
 from protocols.dnp3.application import SEQUENCES, AppControl, Fragment, parse_fragment
 from protocols.dnp3.errors import FragmentError
-from protocols.dnp3.field.decode import Batch, Decoder
+from protocols.dnp3.field.decode import Decoder
 from protocols.dnp3.field.orders import Done, Verdict, objects_of, verdict_of
 from protocols.dnp3.field.plan import OrderBinding, StationPlan
+from protocols.dnp3.field.steps import STEPS, Effect, Kind, Lost, Notice, Online
 from protocols.dnp3.function import Function
-from protocols.dnp3.headers import all_head, count_head, range_head
+from protocols.dnp3.headers import count_head
 from protocols.dnp3.iin import NO_IIN, Iin
 from protocols.dnp3.link import DIR, PRM, LinkFrame, Primary, Secondary, encode_frame
 from protocols.dnp3.transport import Reassembler, encode_fragment
@@ -32,55 +32,12 @@ from protocols.dnp3.transport import Reassembler, encode_fragment
 _DATA: Final = DIR | PRM | Primary.UNCONFIRMED_USER_DATA
 _MOST: Final = 65_536
 """Octets of a fragment that we take."""
-_CLASSES: Final = all_head(60, 2) + all_head(60, 3) + all_head(60, 4)
-_INTEGRITY: Final = _CLASSES + all_head(60, 1)
-_CLEAR_RESTART: Final = range_head(80, 1, 7, 7) + b"\x00"
 _ANY_EVENTS: Final = Iin.CLASS_1_EVENTS | Iin.CLASS_2_EVENTS | Iin.CLASS_3_EVENTS
 _SOON_S: Final = 0.05
 """Between two polls of an outstation that says each time that it has more."""
 _AGAIN_S: Final = 1.0
 """After which a lost outstation is asked anew."""
 _TIME_EVERY_S: Final = 10.0
-COUNTER_NAMES: Final = (
-    *("requests", "responses", "unsolicited", "events", "timeouts", "retries", "restarts", "overflows"),
-    *("unknown_points", "unreadable", "late", "commands", "commands_refused", "commands_lost", "time_syncs"),
-)
-ERRORS: Final = ("timeouts", "unreadable", "commands_refused", "commands_lost", "overflows")
-
-
-class Kind(StrEnum):
-    """What a request is for."""
-
-    DISABLE = "disable unsolicited"
-    INTEGRITY = "integrity poll"
-    EVENTS = "event poll"
-    CLEAR_RESTART = "clear restart"
-    RECORD_TIME = "record current time"
-    WRITE_TIME = "write time"
-    ENABLE = "enable unsolicited"
-    COMMAND = "command"
-
-
-@dataclass(frozen=True, slots=True)
-class Online:
-    """The integrity poll is through."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The outstation does not answer."""
-
-    cause: str
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something for the log."""
-
-    event: str
-
-
-Effect = Batch | Online | Lost | Notice | Done
 
 
 @dataclass(slots=True)
@@ -100,16 +57,6 @@ class _UnderWay:
     wall_ns: int
     payload: bytes = b""
     first: bool = True
-
-
-_STEPS: Final = {
-    Kind.DISABLE: (Function.DISABLE_UNSOLICITED, _CLASSES),
-    Kind.INTEGRITY: (Function.READ, _INTEGRITY),
-    Kind.EVENTS: (Function.READ, _CLASSES),
-    Kind.CLEAR_RESTART: (Function.WRITE, _CLEAR_RESTART),
-    Kind.RECORD_TIME: (Function.RECORD_CURRENT_TIME, b""),
-    Kind.ENABLE: (Function.ENABLE_UNSOLICITED, _CLASSES),
-}
 
 
 class Remote:
@@ -347,7 +294,7 @@ class Remote:
     # -- requests ---------------------------------------------------------------------------------------------
 
     def _step(self, kind: Kind) -> _Task:
-        function, objects = _STEPS[kind]
+        function, objects = STEPS[kind]
         return _Task(kind, function, objects)
 
     def _want(self, kind: Kind) -> bool:
