@@ -38,7 +38,7 @@ def read_request(request: type[Any], body: bytes, budget: int) -> Any:
 def read_header(body: bytes) -> Any:
     """The RequestHeader behind the type id. Raises `ServiceFault`."""
     try:
-        return decoder.decode_behind_id(ua.RequestHeader, body, 0)
+        return decoder.decode(ua.RequestHeader, body, 0, behind_id=True)
     except decoder.DecodeError as error:
         raise ServiceFault(Codes.BadDecodingError, f"RequestHeader: {error}") from None
 

@@ -98,19 +98,15 @@ _NUMBERS: Final = {
 }
 
 
-def decode(structure: Any, data: bytes, budget: int) -> Any:
-    """A whole structure from a message body; what follows it is ignored. Raises `DecodeError`."""
-    try:
-        return _structure(structure)(Reader(data, budget))
-    except (ValueError, OverflowError, TypeError, RecursionError, ua.UaError) as error:
-        raise DecodeError(f"{structure.__name__}: {type(error).__name__}") from None
+def decode(structure: Any, data: bytes, budget: int, behind_id: bool = False) -> Any:
+    """A structure from a message body; what follows it is ignored. Raises `DecodeError`.
 
-
-def decode_behind_id(structure: Any, data: bytes, budget: int) -> Any:
-    """The same of a structure that stands behind a node id, as a RequestHeader behind the type id."""
+    `behind_id`: a node id stands in front of it, as the type id in front of a RequestHeader.
+    """
     reader = Reader(data, budget)
     try:
-        _node_id(reader)
+        if behind_id:
+            _node_id(reader)
         return _structure(structure)(reader)
     except (ValueError, OverflowError, TypeError, RecursionError, ua.UaError) as error:
         raise DecodeError(f"{structure.__name__}: {type(error).__name__}") from None
