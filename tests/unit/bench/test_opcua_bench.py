@@ -21,7 +21,7 @@ def test_a_start_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
 def test_changes_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opcua_changes, "SECONDS", 0.3)
     ((rate, seen),) = asyncio.run(opcua_changes._ours(200, (1_000.0,)))
-    assert rate == 1_000.0 and seen.cpu > 0
+    assert rate == 1_000.0 and seen.cpu >= 0
     assert opcua_changes._best([(rate, seen)]) in (0.0, 1_000.0)
 
 
