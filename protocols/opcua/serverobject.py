@@ -79,15 +79,22 @@ def server_values(plan: ServerPlan, born: datetime, subscriptions: Subscriptions
         Ids.Server_ServerStatus_StartTime: ua.Variant(born, _T.DateTime),
         Ids.Server_ServerStatus_CurrentTime: lambda: _now(ua.Variant(datetime.now(UTC), _T.DateTime)),
         Ids.Server_ServerStatus_State: ua.Variant(RUNNING, _T.Int32),
+        **_build_values(build),
+        Ids.Server_ServerStatus_SecondsTillShutdown: ua.Variant(0, _T.UInt32),
+        Ids.Server_ServerStatus_ShutdownReason: ua.Variant(ua.LocalizedText(""), _T.LocalizedText),
+    }
+
+
+def _build_values(build: Any) -> dict[int, Any]:
+    """BuildInfo, whole and in parts."""
+    return {
         Ids.Server_ServerStatus_BuildInfo: ua.Variant(build, _T.ExtensionObject),
         Ids.Server_ServerStatus_BuildInfo_ProductUri: ua.Variant(build.ProductUri, _T.String),
         Ids.Server_ServerStatus_BuildInfo_ManufacturerName: ua.Variant(build.ManufacturerName, _T.String),
         Ids.Server_ServerStatus_BuildInfo_ProductName: ua.Variant(build.ProductName, _T.String),
         Ids.Server_ServerStatus_BuildInfo_SoftwareVersion: ua.Variant(build.SoftwareVersion, _T.String),
         Ids.Server_ServerStatus_BuildInfo_BuildNumber: ua.Variant(build.BuildNumber, _T.String),
-        Ids.Server_ServerStatus_BuildInfo_BuildDate: ua.Variant(born, _T.DateTime),
-        Ids.Server_ServerStatus_SecondsTillShutdown: ua.Variant(0, _T.UInt32),
-        Ids.Server_ServerStatus_ShutdownReason: ua.Variant(ua.LocalizedText(""), _T.LocalizedText),
+        Ids.Server_ServerStatus_BuildInfo_BuildDate: ua.Variant(build.BuildDate, _T.DateTime),
     }
 
 
