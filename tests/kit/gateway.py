@@ -84,6 +84,7 @@ class DemoSite:
         text = self.site.read_text()
         text = re.sub(r"  - name: bms1.*?(?=\ncalculated:)", "", text, flags=re.DOTALL)
         text = re.sub(r"  - point: bess1/cell_voltage_min.*?(?=\nservers:)", "", text, flags=re.DOTALL)
+        text = re.sub(r"\n  droop:.*", "\n", text, flags=re.DOTALL)  # and without what follows: the history
         for path in (self.folder / "pointmaps" / "masters").glob("demo_*.csv"):
             lines = path.read_text().splitlines(keepends=True)
             path.write_text("".join(line for line in lines if not line.startswith(OTHERS)))
