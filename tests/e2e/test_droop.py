@@ -84,3 +84,20 @@ def test_settings_are_attested_and_a_change_is_told(demo: DemoSite) -> None:
     log = demo.log_path.read_text()
     assert "control settings have changed since the last start" in log
     assert "droop.bess1.droop_percent: 5.0 -> 3.7" in log
+
+
+def test_the_whole_demo_plant_answers_a_fall_of_the_grid_frequency(tmp_path: Path) -> None:
+    """0.5 Hz down, as the PMU sees it: 18.8 % of a megawatt more; then back to where it was."""
+    with DemoSite(tmp_path, whole=True) as site:
+        site.start_simulator()
+        site.order("frequency 50")
+        site.start()
+        state = "system/control/bess1/droop_state"
+        wait_until(lambda: site.point(state)["value"] == 1, "the response in its dead band", 60)
+        assert site.point("system/control/bess1/frequency_source")["value"] == 1, "the PMU is believed"
+        before = site.point("bess1/pcs/active_power")["value"]
+        site.order("frequency 49.5")
+        wait_until(lambda: abs(site.point("bess1/pcs/active_power")["value"] - before - 188) < 25, "the response", 60)
+        site.order("frequency 50")
+        wait_until(lambda: abs(site.point("bess1/pcs/active_power")["value"] - before) < 15, "the return", 60)
+        wait_until(lambda: site.point(state)["value"] == 1, "the dead band again")

@@ -22,7 +22,7 @@ from gateway.control.lookup import Lookup
 from gateway.control.ramp import RampLimit
 from gateway.control.recovery import RecoverySettings
 from gateway.control.unit import Unit
-from gateway.points.model import Kind
+from gateway.points.model import NO_ROW, Kind
 from gateway.sitesection import Section
 
 _ALWAYS: Final = Curve((0.0,), (100.0,))
@@ -74,7 +74,8 @@ class DroopCompiler:
             self._lookup.row(name, self._entry.key_place("frequency"), (Kind.ANALOG,)) for name in settings.frequency
         ]
         envelope = self._envelope(unit)
-        self._check_energy()
+        soc = unit.soc if named["soc"] == NO_ROW else named["soc"]
+        self._check_energy(soc != NO_ROW)
         if len(self._report.errors) > before or curve is None or envelope is None:
             return None
         self._warn(nominal_hz, band, curve)
@@ -91,7 +92,7 @@ class DroopCompiler:
             rows=rows,
             ramp_kw_per_s=math.inf if settings.lift_ramp else None,
             power=unit.power,
-            soc=named["soc"],
+            soc=soc,
             temperature=named["temperature"],
             voltage=named["voltage"],
             voltage_dip=settings.voltage_dip,
@@ -179,18 +180,18 @@ class DroopCompiler:
             **{key: curve for key, curve in curves.items() if curve is not None},
         )
 
-    def _check_energy(self) -> None:
+    def _check_energy(self, with_soc: bool) -> None:
         settings = self._settings
         for key in ("reserve_min", "recovery"):
             if getattr(settings, key) and settings.capacity_kwh is None:
                 self._error(key, f"{key} needs capacity_kwh")
-            if getattr(settings, key) and settings.soc is None:
+            if getattr(settings, key) and not with_soc:
                 self._error(key, f"{key} needs soc")
         for key, needed in (("power_over_temperature", "temperature"), ("voltage_dip", "voltage")):
             if getattr(settings, key) and getattr(settings, needed) is None:
                 self._error(key, f"{key} needs {needed}")
         for key in ("discharge_over_soc", "charge_over_soc"):
-            if getattr(settings, key) is not None and settings.soc is None:
+            if getattr(settings, key) is not None and not with_soc:
                 self._error(key, f"{key} needs soc")
 
     def _recovery(self) -> RecoverySettings | None:
