@@ -56,11 +56,13 @@ class Unsolicited:
         self.enabled |= classes & frozenset(self.plan.classes)
 
     def disable(self, classes: frozenset[int]) -> None:
-        """The master does not want these classes any more; nor is it asked to confirm what was sent of any class."""
+        """The master does not want these classes any more: what was sent is not repeated.
+
+        A confirmation that is on its way is still taken, so that nothing is told twice.
+        """
         self.enabled -= classes
         if self.in_flight is not None and self.state is State.WAIT:
-            self.store.offer_again(self.in_flight.sent)
-            self.in_flight, self.state = None, State.IDLE
+            self.in_flight.tries = self.plan.retries + 1
 
     def restart(self) -> None:
         """As after a start of the device."""
