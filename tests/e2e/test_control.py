@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,3 +98,23 @@ def test_a_trip_survives_kill_9_and_a_reset_starts_nothing(demo: DemoSite) -> No
     assert demo.cli("interlocks", "reset", "stop_all").returncode == 0
     audit = "".join(path.read_text() for path in (demo.state_dir / "audit").glob("*.jsonl"))
     assert "smoke in the container" in audit
+
+
+def test_a_core_that_hangs_lets_the_device_fall_back_and_nothing_jumps_on_its_return(demo: DemoSite) -> None:
+    async def story() -> None:
+        plan = load_site(demo.site)
+        plan.state_dir = demo.state_dir
+        rows = dict(plan.catalogue.rows)
+        async with connected(plan, "test") as client:
+            asha = Person(demo, client, rows)
+            await asha.sees("bess1/pcs/running", 1)
+            await asha.sees("bess1/pcs/watchdog_timeout", 10)  # the matrix has armed it
+            assert (await asha.orders("bess1/pcs/watchdog_timeout", 2)).stage is Stage.COMPLETED
+            assert (await asha.orders(SETPOINT, 350)).stage is Stage.COMPLETED
+            os.kill(demo.child("core"), signal.SIGSTOP)  # the supervisor ends it and starts another
+            await asha.sees(SETPOINT, 0)  # the PCS has dropped it for want of a heartbeat
+            await asha.sees("system/control/bess1/source", 8)
+            await asha.sees("bess1/pcs/active_power", 0, 1)
+            await asha.sees("bess1/pcs/watchdog", 0)  # the heartbeat is back
+
+    asyncio.run(story())
