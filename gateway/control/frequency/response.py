@@ -123,6 +123,8 @@ class FrequencyResponse:
     def _damping(self, frequency_hz: float, rocof_hz_per_s: float | None) -> float:
         if rocof_hz_per_s is None or rocof_hz_per_s * (frequency_hz - self.settings.nominal_hz) <= 0:
             return 0.0
+        if self.settings.band.holds(frequency_hz):
+            return 0.0
         return -self.settings.damping_percent_s_per_hz * rocof_hz_per_s
 
     def _fast(self, frequency_hz: float, rocof_hz_per_s: float | None, now_s: float) -> float:

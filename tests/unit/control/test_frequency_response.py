@@ -111,6 +111,12 @@ def test_a_quick_return_to_nominal_triggers_nothing() -> None:
     ]
 
 
+def test_damping_rests_in_the_band_also_while_a_fast_response_ends() -> None:
+    fast = FastResponse(rate_hz_per_s=1.0, deviation_hz=0.1, percent=80.0, hold_s=0.0, fade_s=0.0)
+    response = FrequencyResponse(replace(PLAIN, fast=fast, damping_percent_s_per_hz=10.0))
+    assert play(response, [(0.0, at(51.0), 1.0), (0.02, at(49.984375), -1.0)])[1] == (0.0, ResponseState.IN_BAND)
+
+
 @settings(max_examples=200)
 @given(
     st.lists(
