@@ -13,7 +13,7 @@ PYTHON ?= python3
 RUN_VENV := .venv-run
 TEST_VENV := .venv-test
 NODE_PEER := tests/peers/nodeopcua
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?= -n 2 --dist worksteal
 ARGS ?=
 
 # What `pip install .` packs: a change of any of it installs the gateway again.
