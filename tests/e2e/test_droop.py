@@ -94,7 +94,8 @@ def test_the_whole_demo_plant_answers_a_fall_of_the_grid_frequency(tmp_path: Pat
         site.start()
         state = "system/control/bess1/droop_state"
         wait_until(lambda: site.point(state)["value"] == 1, "the response in its dead band", 60)
-        assert site.point("system/control/bess1/frequency_source")["value"] == 1, "the PMU is believed"
+        source = "system/control/bess1/frequency_source"
+        wait_until(lambda: site.point(source)["value"] == 1, "the PMU to be believed", 60)
         before = site.point("bess1/pcs/active_power")["value"]
         site.order("frequency 49.5")
         wait_until(lambda: abs(site.point("bess1/pcs/active_power")["value"] - before - 188) < 25, "the response", 60)

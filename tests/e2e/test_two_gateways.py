@@ -112,6 +112,12 @@ def test_quality_time_and_commands_pass_through_two_gateways(tmp_path: Path) -> 
             asyncio.run(_conversation(first, second))
 
 
+def reset_after_estop(site: DemoSite) -> None:
+    """The latched trip: acknowledged, then reset once the field says that its cause is gone."""
+    wait_until(lambda: site.cli("interlocks", "ack", "estop").returncode == 0, "the acknowledgement")
+    wait_until(lambda: site.cli("interlocks", "reset", "estop").returncode == 0, "the reset", 60)
+
+
 async def _conversation(first: DemoSite, second: Second) -> None:
     master = await Raw104.connect(second.port)
     await master.start()
@@ -142,6 +148,7 @@ async def _conversation(first: DemoSite, second: Second) -> None:
     assert tagged_ns(element) == ms(origin["time_ns"]) * 1_000_000
     # A set-point goes down through both, and its end comes back when the power has followed.
     first.order("estop off")
+    await asyncio.to_thread(reset_after_estop, first)
     await asyncio.to_thread(first.cli, "command", "bess1/pcs/run", "1")
     answers = []
     await master.send(asdu(50, 6, 9, SETPOINT, "0000484300"))

@@ -33,6 +33,8 @@ def url(tmp_path: Path) -> Iterator[str]:
     command = [
         *(program, f"-storageDataPath={tmp_path}/vm", f"-httpListenAddr=127.0.0.1:{port}"),
         *("-retentionPeriod=100y", "-search.latencyOffset=0s", "-memory.allowedBytes=100000000"),
+        # What is sent again after an answer that did not come is the same sample: here it must be told so.
+        "-dedup.minScrapeInterval=1ms",
     ]
     with (tmp_path / "vm.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
