@@ -124,6 +124,8 @@ async def _conversation(first: DemoSite, second: Second) -> None:
     # An event of the device, with its time.
     first.order("estop on")
     element, frame = await event(master, 30, ESTOP, 8)
+    while not element[0] & 0x01:  # what it was told of the time before
+        element, frame = await event(master, 30, ESTOP, 8)
     origin = await asyncio.to_thread(first.point, "bess1/pcs/estop")
     between = await asyncio.to_thread(second.point, "ss1/estop")
     assert element[0] == 0x01 and frame.cause == 3
