@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from gateway.contracts.log import Log
+from gateway.history.archive import FILE_NAME as ARCHIVE
+from gateway.history.archive import Archive
 from gateway.history.plan import Retention
 from gateway.history.spool import FILE_NAME
-from gateway.history.sqlitefile import DamagedHistory
+from gateway.history.sqlitefile import DamagedHistory, set_aside
 from gateway.history.writer import HistoryWriter
 
 
@@ -22,12 +23,11 @@ def open_writer(folder: Path, retention: Retention, log: Log) -> HistoryWriter:
         return HistoryWriter(folder, retention)
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a file and its log out of the way; its new name."""
-    aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
-    path.replace(aside)
-    for ending in ("-wal", "-shm"):
-        beside = path.with_name(path.name + ending)
-        if beside.exists():
-            beside.replace(aside.with_name(aside.name + ending))
-    return aside
+def open_archive(folder: Path, log: Log) -> Archive:
+    """The archive; a damaged one is kept aside, as evidence, and a new chain is begun. Raises `OSError`."""
+    try:
+        return Archive(folder)
+    except DamagedHistory as error:
+        aside = set_aside(folder / ARCHIVE)
+        log.error("the archive is damaged: set aside, a new one is begun", cause=str(error), file=str(aside))
+        return Archive(folder)

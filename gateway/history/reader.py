@@ -54,7 +54,8 @@ class HistoryReader:
             for day in self._days_between(day_of(start_ns), day_of(end_ns - 1))
             for block in self._blocks(day, series, start_ns, end_ns, taken)
         ]
-        return Samples.joined([*parts, *self._tail(series, taken)]).between(start_ns, end_ns)
+        found = Samples.joined([*parts, *self._tail(series, taken)]).between(start_ns, end_ns)
+        return found.without_repeats()
 
     def _blocks(self, day: int, series: int, start_ns: int, end_ns: int, taken: int) -> Iterator[Samples]:
         file = self._day(day)

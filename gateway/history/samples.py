@@ -47,6 +47,14 @@ class Samples:
         first, last = np.searchsorted(self.time_ns, (start_ns, end_ns))
         return self.at(slice(int(first), int(last)))
 
+    def without_repeats(self) -> Samples:
+        """Each sample once: after a restart what stands is recorded again as it stood. The times must rise."""
+        same = (self.time_ns[1:] == self.time_ns[:-1]) & (self.quality[1:] == self.quality[:-1])
+        same &= self.value[1:].view(np.int64) == self.value[:-1].view(np.int64)
+        if not same.any():
+            return self
+        return self.at(np.concatenate(([True], ~same)))
+
     def at(self, where: slice | NDArray[np.intp] | NDArray[np.bool_]) -> Samples:
         """The samples there."""
         return Samples(self.time_ns[where], self.value[where], self.quality[where])

@@ -9,7 +9,6 @@ A batch stays until every cursor has passed it.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,13 +133,13 @@ class Spool:
             return int(self._db.execute("DELETE FROM batches WHERE number <= ?", (done,)).rowcount)
 
     def size_bytes(self) -> int:
-        """Of the file and its log."""
-        paths = (self.path, self.path.with_name(f"{self.path.name}-wal"))
-        sizes = 0
-        for path in paths:
-            with contextlib.suppress(FileNotFoundError):
-                sizes += path.stat().st_size
-        return sizes
+        """Of what is held. The file itself keeps the room of what was deleted, for what comes."""
+        with named_errors(self.path):
+            pages, free, size = (
+                int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return (pages - free) * size
 
     def series(self) -> dict[str, int]:
         """Ids by name."""

@@ -17,16 +17,17 @@ from gateway.child import Child
 from gateway.contracts.log import Log
 from gateway.feed.address import socket_path
 from gateway.feed.client import FeedClient
-from gateway.history.archive import Archive, Line
+from gateway.history.archive import Line
 from gateway.history.batch import NO_SAMPLES, Batch
 from gateway.history.days import DAY_NS
 from gateway.history.events import SOE, Events
 from gateway.history.influx.forwarder import READER
 from gateway.history.influx.thread import ForwarderThread
-from gateway.history.opening import open_writer
+from gateway.history.opening import open_archive, open_writer
 from gateway.history.plan import MASTER, SERVER, HistorianPlan
 from gateway.history.recorder import Recorder
 from gateway.history.spool import SeriesInfo
+from gateway.history.sqlitefile import DamagedHistory
 from gateway.history.tails import follow
 from gateway.history.writer import HistoryWriter
 from gateway.log import get_log
@@ -79,7 +80,7 @@ class Historian:
         ids = self._writer.register(infos)
         self._recorder = Recorder(plan.history.recording, np.array([ids[info.name] for info in infos], np.uint32))
         self._done_seq = self._writer.spool.feed_seq()
-        self._archive = Archive(self.folder)
+        self._archive = open_archive(self.folder, log)
         self._events = Events(catalogue)
         self._archived_seq = self._archive.positions().get(SOE, 0)
         self._head_day = -1
@@ -146,7 +147,9 @@ class Historian:
             if self._forwarder is not None:
                 self._forwarder.start()
             tasks += [asyncio.create_task(self._commit_often()), asyncio.create_task(self._show_often())]
-            await stopping
+            done, _ = await asyncio.wait({*tasks} - {ready}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopping}:
+                task.result()  # none of them is to end: whatever it is, the process ends with it and is started again
         finally:
             for task in tasks:
                 task.cancel()
@@ -159,7 +162,7 @@ class Historian:
         if self._forwarder is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._forwarder.stop)
         self._disk.shutdown(wait=True)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, DamagedHistory):
             self._archive.close()
             self._writer.close()
 
@@ -209,6 +212,9 @@ class Historian:
             writer.take()
         else:
             writer.merge(time.time_ns())
+        for trouble in writer.troubles:
+            self.log.error("history was found damaged", cause=trouble)
+        writer.troubles.clear()
         follow(self.plan.state_dir, self._archive)
         if clean:
             self._look_after_archive(time.time_ns())
@@ -228,10 +234,10 @@ class Historian:
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(self._disk, work, *arguments)  # type: ignore[arg-type]
-        except OSError as error:
+        except (OSError, DamagedHistory) as error:
             if self._recording:
                 self._recording = False
-                self.log.error("history is not recorded: the disk cannot be written", cause=str(error))
+                self.log.error("history is not recorded: it cannot be written", cause=str(error))
             return False
         if not self._recording:
             self._recording = True

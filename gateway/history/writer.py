@@ -15,6 +15,7 @@ from gateway.history.compression import BlockError
 from gateway.history.days import DAY_NS, DayFile, days_in, file_of
 from gateway.history.plan import Retention
 from gateway.history.spool import SeriesInfo, Spool
+from gateway.history.sqlitefile import DamagedHistory, set_aside
 
 STORE: Final = "store"
 """The cursor of the day files."""
@@ -36,6 +37,9 @@ class HistoryWriter:
         self._taken = self.spool.cursors().get(STORE, 0)
         self._tail: list[tuple[int, Batch]] = []
         self._tail_since_s: float | None = None
+        self.troubles: list[str] = []
+        """What was found damaged, and what became of it; for the log."""
+        self._unmerged: set[int] = set()
         self.damaged = 0
         """Batches of the spool that could not be read and were left out."""
         for stored in self.spool.after(self._taken):
@@ -81,11 +85,27 @@ class HistoryWriter:
         batch = np.concatenate([batch for _, batch in self._tail])
         days = batch["time_ns"] // DAY_NS
         for day in np.unique(days).tolist():
-            file = self._day(day)
-            if file.taken() < number:
-                self._add(file, self._behind(file.taken(), day), number)
+            try:
+                self._take_day(day, number)
+            except DamagedHistory as error:
+                self._set_aside(day, str(error))
+                self._take_day(day, number)
         self.spool.set_cursor(STORE, number)
         self._taken, self._tail, self._tail_since_s = number, [], None
+
+    def _take_day(self, day: int, number: int) -> None:
+        file = self._day(day)
+        if file.taken() < number:
+            self._add(file, self._behind(file.taken(), day), number)
+
+    def _set_aside(self, day: int, cause: str) -> None:
+        """A damaged day is kept under another name, and begun anew."""
+        file = self._days.pop(day, None)
+        if file is not None:
+            with contextlib.suppress(OSError, DamagedHistory):
+                file.close()
+        aside = set_aside(file_of(self._folder, day))
+        self.troubles.append(f"{cause}: set aside as {aside.name}")
 
     def _behind(self, taken: int, day: int) -> Batch:
         parts = [batch[batch["time_ns"] // DAY_NS == day] for number, batch in self._tail if number > taken]
@@ -101,11 +121,16 @@ class HistoryWriter:
         """Small blocks of hours that are over become one, a few hundred at a time; True when there may be more."""
         hour_ago = now_ns // (DAY_NS // 24) * (DAY_NS // 24) - 600_000_000_000
         for day in sorted(self._days, reverse=True):
-            file = self._days[day]
-            groups = file.scattered(hour_ago, limit)
-            if groups:
-                file.merge(groups)
-                return True
+            if day in self._unmerged:
+                continue
+            try:
+                groups = self._days[day].scattered(hour_ago, limit)
+                if groups:
+                    self._days[day].merge(groups)
+                    return True
+            except (DamagedHistory, BlockError) as error:
+                self._unmerged.add(day)
+                self.troubles.append(f"{file_of(self._folder, day).name} is left as it is: {error}")
         return False
 
     def clean(self, readers: Sequence[str], today: int) -> list[str]:
