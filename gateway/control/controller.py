@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
+from gateway.contracts.driver import WriteLost, WriteRefused
 from gateway.control.evidence.files import StoredExcursion
 from gateway.control.image import Image
 from gateway.control.write import ControlWrite
@@ -90,7 +91,8 @@ class Controller(Protocol):
     def own_only(self) -> Collection[int]: ...
     @property
     def urgent(self) -> Iterable[int]: ...
-    def failed(self, row: int, now_ns: int) -> None: ...
+    def failed(self, row: int, now_ns: int, trouble: WriteRefused | WriteLost) -> None: ...
+    def acknowledged(self, row: int, value: float) -> None: ...
     def finished(self) -> Sequence[StoredExcursion]: ...
     def end(self) -> None: ...
 
@@ -137,8 +139,11 @@ class ControllerBase:
         """Inputs whose change brings the cycle forward."""
         return ()
 
-    def failed(self, row: int, now_ns: int) -> None:
+    def failed(self, row: int, now_ns: int, trouble: WriteRefused | WriteLost) -> None:
         """A device did not take a write of this controller."""
+
+    def acknowledged(self, row: int, value: float) -> None:
+        """A device has taken a write of this controller."""
 
     def finished(self) -> Sequence[StoredExcursion]:
         """Evidence that is complete and is to be kept; it is the caller's from now on."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.contracts.driver import WriteLost, WriteRefused
 from gateway.control.arbitration import Decision, UnitState, arbitrate
 from gateway.control.controller import Controller, PriorityClass, Request, UnitView
 from gateway.control.image import Image
@@ -157,14 +158,19 @@ class ControlCycle:
                 result.writes.append(ControlWrite(row, value, -1))
         self._written = wanted
 
-    def failed(self, write: ControlWrite, now_ns: int) -> None:
+    def failed(self, write: ControlWrite, now_ns: int, trouble: WriteRefused | WriteLost) -> None:
         """The device did not take this value."""
         if write.unit >= 0:
             self.outputs[write.unit].failed(write.row, now_ns)
         else:
             self._written.pop(write.row, None)
             for controller in self.controllers:
-                controller.failed(write.row, now_ns)
+                controller.failed(write.row, now_ns, trouble)
+
+    def acknowledged(self, write: ControlWrite) -> None:
+        """The device took this value, which no unit's arbitration drives."""
+        for controller in self.controllers:
+            controller.acknowledged(write.row, write.value)
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from gateway.control.interlock.plan import WATCHDOG
 from gateway.control.operations import Operations
 from gateway.control.plan import ControlPlan
 from gateway.control.store import ControlStore, StoreLost
+from gateway.control.targetclaims import target_claims
 from gateway.control.watchdog import Watchdog
 from gateway.control.write import ControlWrite
 from gateway.fastwrites import Overtaken
@@ -119,6 +120,8 @@ class ControlRunner:
             if unit.run != NO_ROW:
                 self._broker.claim(unit.run, RunClaim(self, i))
         self.operations.register(self._broker)
+        for row, claim in target_claims(self, self.cycle.controllers).items():
+            self._broker.claim(row, claim)
         for controller in self.cycle.controllers:
             for row, take in controller.commands.items():
                 self._broker.handle_point(row, self._taker(take, row in controller.own_only))
@@ -256,7 +259,9 @@ class ControlRunner:
             acknowledged.trouble = trouble
             acknowledged.kw = write.value if trouble is None else None
         if trouble is not None:
-            self.cycle.failed(write, time.monotonic_ns())
+            self.cycle.failed(write, time.monotonic_ns(), trouble)
+        elif write.unit < 0:
+            self.cycle.acknowledged(write)
         self._stepped()
 
     async def write(self, write: Write) -> None:

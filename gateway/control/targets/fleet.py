@@ -57,7 +57,10 @@ class FleetController(ControllerBase):
     """A set-point of the fleet becomes a request of class REMOTE to each unit."""
 
     def __init__(self, plan: FleetPlan) -> None:
-        self._plan = plan
+        self.plan = self._plan = plan
+        self.shares: list[tuple[int, float]] | None = None
+        """(unit, kW) of the last cycle; None while nobody asks."""
+        self.unserved_kw = 0.0
         self._asked: tuple[float, int] | None = None
         self._limits = (0.0, 0.0)
 
@@ -67,14 +70,18 @@ class FleetController(ControllerBase):
 
     @property
     def commands(self) -> Mapping[int, TakeValue]:
-        return {self._plan.rows.setpoint_kw: self._take, self._plan.rows.release: self._release}
+        return {self._plan.rows.release: self._release}
 
-    def _take(self, value: float, now_ns: int) -> str:
+    def trouble_with(self, kw: float) -> str:
+        """Why this is not taken as a set-point; empty when it is."""
         low, high = self._limits
-        if not low - 1e-6 <= value <= high + 1e-6:
-            return f"{value:g} kW is outside {low:g} to {high:g} kW, what the units can do now"
-        self._asked = value, now_ns
-        return ""
+        if low - 1e-6 <= kw <= high + 1e-6:
+            return ""
+        return f"{kw:g} kW is outside {low:g} to {high:g} kW, what the units can do now"
+
+    def ask(self, kw: float, now_ns: int) -> None:
+        """A set-point, until another comes or its validity ends."""
+        self._asked, self.shares = (kw, now_ns), None
 
     def _release(self, value: float, now_ns: int) -> str:
         if value:
@@ -87,6 +94,10 @@ class FleetController(ControllerBase):
         if self._asked is not None and image.now_ns - self._asked[1] > self._plan.valid_s * 1e9:
             self._asked = None
         shares = None if self._asked is None else dispatch(self._asked[0], state, self._plan.method)
+        units_kw = [] if shares is None else shares.kw.tolist()
+        members = [member.unit for member in self._plan.members]
+        self.shares = None if shares is None else list(zip(members, units_kw, strict=True))
+        self.unserved_kw = 0.0 if shares is None else shares.unserved_kw
         return ControllerResult(
             requests=[] if shares is None else list(self._requests(shares)),
             points=list(self._points(state, shares)),

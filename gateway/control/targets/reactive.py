@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gateway.control.controller import ControllerBase, ControllerResult, TakeValue, UnitView
+from gateway.contracts.driver import WriteLost, WriteRefused
+from gateway.control.controller import ControllerBase, ControllerResult, UnitView
 from gateway.control.image import Image
 from gateway.control.ramp import RampLimit
-from gateway.control.reactive import ReactiveControl, ReactiveSettings
+from gateway.control.reactive import ReactiveControl, ReactiveMode, ReactiveSettings
 from gateway.control.write import ControlWrite
 from gateway.points.model import NO_ROW
 
@@ -47,7 +48,14 @@ class ReactiveController(ControllerBase):
     """Writes when the target has moved; a stop, and local control, take it to nothing and to rest."""
 
     def __init__(self, plan: ReactivePlan) -> None:
-        self._plan, self._control = plan, ReactiveControl(plan.settings)
+        self.plan = self._plan = plan
+        self._control = ReactiveControl(plan.settings)
+        self.wanted = 0.0
+        """Where the set-point is to go, within the capability."""
+        self.limited = False
+        """The capability cuts what was asked for."""
+        self.acknowledged_kvar: float | None = None
+        self.trouble: WriteRefused | WriteLost | None = None
         self._asked: float | None = None
         self._target: float | None = None
         self._sent: float | None = None
@@ -58,28 +66,31 @@ class ReactiveController(ControllerBase):
     def inputs(self) -> Iterable[int]:
         return self._plan.power, self._plan.voltage, self._plan.setpoint
 
-    @property
-    def commands(self) -> Mapping[int, TakeValue]:
-        return {self._plan.rows.kvar: self._take}
-
-    def _take(self, value: float, now_ns: int) -> str:
+    def trouble_with(self, kvar: float) -> str:
+        """Why this is not taken as a set-point; empty when it is."""
+        if self._plan.settings.mode is not ReactiveMode.FIXED:
+            return f"reactive power goes by {self._plan.settings.mode.value}: it takes no set-point"
         low, high = self._plan.settings.capability.limits_kvar(0.0)
-        if not low <= value <= high:
-            return f"{value:g} kvar is outside {low:g} to {high:g} kvar"
-        self._asked = value
-        return ""
+        return "" if low <= kvar <= high else f"{kvar:g} kvar is outside {low:g} to {high:g} kvar"
 
-    def failed(self, row: int, now_ns: int) -> None:
-        """The device did not take the last value."""
+    def ask(self, kvar: float) -> None:
+        """A set-point, until another comes. What the device said before counts no more."""
+        self._asked, self.trouble, self.limited = kvar, None, False
+
+    def failed(self, row: int, now_ns: int, trouble: WriteRefused | WriteLost) -> None:
         if row == self._plan.setpoint:
-            self._sent, self._failed_ns = None, now_ns
+            self._sent, self._failed_ns, self.acknowledged_kvar, self.trouble = None, now_ns, None, trouble
+
+    def acknowledged(self, row: int, value: float) -> None:
+        if row == self._plan.setpoint:
+            self.acknowledged_kvar, self.trouble = value, None
 
     def step(self, image: Image, units: Sequence[UnitView]) -> ControllerResult:
         plan, view = self._plan, units[self._plan.unit]
         dt_s = 0.0 if self._last_ns is None else min((image.now_ns - self._last_ns) / 1e9, 0.5)
         self._last_ns = image.now_ns
         if view.local:
-            self._target = self._sent = None
+            self._target = self._sent = self.acknowledged_kvar = None
             return ControllerResult()
         power = image.get(plan.power)
         power = (view.target_kw or 0.0) if power is None else power
@@ -88,10 +99,11 @@ class ReactiveController(ControllerBase):
         wanted = 0.0 if view.tripped else self._control.step(power, pu, image.now_ns / 1e9, self._asked)
         present = self._begin(image)
         self._target = wanted if view.tripped else RampLimit(plan.ramp_kvar_per_s).step(present, wanted, dt_s)
-        limited = self._asked is not None and abs(wanted - self._asked) > plan.resolution_kvar
+        self.wanted = wanted
+        self.limited = self._asked is not None and abs(wanted - self._asked) > plan.resolution_kvar
         points = [
             (plan.rows.reactive_target_kvar, round(self._target, 2)),
-            (plan.rows.reactive_limited, float(limited)),
+            (plan.rows.reactive_limited, float(self.limited)),
         ]
         return ControllerResult(points=points, writes=self._writes(image, self._target, wanted))
 

@@ -7,6 +7,7 @@ from dataclasses import fields
 
 import pytest
 
+from gateway.contracts import WriteLost
 from gateway.control.agc import AgcSettings
 from gateway.control.controller import PriorityClass, Request
 from gateway.control.dispatch import DispatchMethod
@@ -197,9 +198,11 @@ def test_reactive_power_is_written_when_it_moves_and_again_after_a_failure() -> 
 
     assert written(10.0) == [100.0]
     assert written(10.02) == []
-    assert controller.commands[at.kvar](-200.0, 0) == ""
+    assert controller.trouble_with(-200.0) == ""
+    assert "outside" in controller.trouble_with(1200.0)
+    controller.ask(-200.0)
     assert written(10.04) == [-200.0]
-    controller.failed(50, 10_060_000_000)
+    controller.failed(50, 10_060_000_000, WriteLost("no answer"))
     assert written(10.5) == []
     assert written(11.1) == [-200.0]
     assert written(11.2, tripped=True) == [0.0]
@@ -218,10 +221,11 @@ SOCS: dict[int, float | None] = {10: 50.0, 11: 50.0, 12: 50.0}
 
 
 def test_a_fleet_shares_its_set_point_and_a_lost_unit_is_replaced_in_the_next_cycle() -> None:
-    controller, at = fleet()
+    controller, _ = fleet()
     units = [view(limits_kw=(-100, 100)) for _ in range(3)]
     assert controller.step(image(SOCS, 0.0), units).requests == []
-    assert controller.commands[at.setpoint_kw](150.0, 0) == ""
+    assert controller.trouble_with(150.0) == ""
+    controller.ask(150.0, 0)
 
     def shares(units: list[object], now_s: float) -> list[float]:
         found = controller.step(image(SOCS, now_s), units)  # type: ignore[arg-type]
@@ -234,16 +238,16 @@ def test_a_fleet_shares_its_set_point_and_a_lost_unit_is_replaced_in_the_next_cy
 
 
 def test_a_fleet_refuses_what_its_units_cannot_do() -> None:
-    controller, at = fleet()
+    controller, _ = fleet()
     controller.step(image(SOCS, 0.0), [view(limits_kw=(-100, 100)) for _ in range(3)])
-    assert "outside -300 to 300 kW" in controller.commands[at.setpoint_kw](301.0, 0)
+    assert "outside -300 to 300 kW" in controller.trouble_with(301.0)
 
 
 def test_a_unit_whose_state_of_charge_is_not_known_is_left_alone() -> None:
-    controller, at = fleet()
+    controller, _ = fleet()
     units = [view(limits_kw=(-100, 100)) for _ in range(3)]
     controller.step(image(SOCS, 0.0), units)
-    controller.commands[at.setpoint_kw](100.0, 0)
+    controller.ask(100.0, 0)
     found = controller.step(image(SOCS | {11: None}, 0.02), units)
     assert [request.target_kw for request in found.requests] == [50, 0, 50]
     assert all(isinstance(request, Request) for request in found.requests)
