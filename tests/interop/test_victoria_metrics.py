@@ -58,12 +58,13 @@ def url(tmp_path: Path) -> Iterator[str]:
 def exported(url: str) -> dict[str, list[tuple[int, float]]]:
     """(ms, value) by point."""
     urllib.request.urlopen(f"{url}/internal/force_flush", timeout=10).close()
-    match = urllib.parse.urlencode({"match[]": "gridgate_value", "reduce_mem_usage": "1"})
+    match = urllib.parse.urlencode({"match[]": "gridgate_value"})
     with urllib.request.urlopen(f"{url}/api/v1/export?{match}", timeout=10) as answer:
         series = [json.loads(line) for line in answer.read().splitlines()]
-    return {
-        entry["metric"]["point"]: sorted(zip(entry["timestamps"], entry["values"], strict=True)) for entry in series
-    }
+    out: dict[str, list[tuple[int, float]]] = {}
+    for entry in series:  # one series may come in several pieces
+        out.setdefault(entry["metric"]["point"], []).extend(zip(entry["timestamps"], entry["values"], strict=True))
+    return {point: sorted(samples) for point, samples in out.items()}
 
 
 def test_every_sample_arrives_once(tmp_path: Path, url: str) -> None:
