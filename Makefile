@@ -17,7 +17,7 @@ PYTEST_ARGS ?= -n 2 --dist worksteal
 ARGS ?=
 
 # What `pip install .` packs: a change of any of it installs the gateway again.
-PACKED := $(shell find gateway protocols config pointmaps -type f -not -name '*.pyc' 2>/dev/null)
+PACKED := $(shell find gateway protocols hmi config pointmaps -type f -not -name '*.pyc' 2>/dev/null)
 
 .PHONY: run test lint bench fuzz104 fuzzdnp3 fuzzopcua soe clean python
 

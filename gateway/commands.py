@@ -38,12 +38,13 @@ class Authority:
 
     `rights`: rows by (server, master). `local_row`/`remote_when`: the local/remote switch; while its value is
     not `remote_when`, or not known, every field write is refused, a person's at the gateway too. `NO_ROW`: there is
-    no such switch.
+    no such switch. `holders`: who may force and block measured points.
     """
 
     rights: Mapping[tuple[str, str], frozenset[int]]
     local_row: int = NO_ROW
     remote_when: float = 0.0
+    holders: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(slots=True)
@@ -188,9 +189,12 @@ class CommandBroker:
         origin = command.origin
         if origin.server == LOCAL_SERVER:
             return None
-        if command.action in _HOLDS or command.row not in self._authority.rights.get(
-            (origin.server, origin.master), frozenset()
-        ):
+        who = (origin.server, origin.master)
+        if command.action in _HOLDS:
+            allowed = who in self._authority.holders
+        else:
+            allowed = command.row in self._authority.rights.get(who, frozenset())
+        if not allowed:
             return Reason.NOT_AUTHORISED, f"{origin.server}/{origin.master} has no right to this"
         return None
 

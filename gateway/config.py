@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -32,14 +32,11 @@ from gateway.sitemaps import FLOAT_COLUMNS, MapReader, alarm_wish, check_alarm, 
 from gateway.sitemodel import CalculatedSettings, SiteSettings
 from gateway.siteplan import DeviceSystemRows, MasterSystemRows, ServerEntry, SitePlan
 from gateway.sitepoints import SYSTEM, SitePoints
+from gateway.sitescreen import check_screen, screen_holders, screen_rights
 from gateway.sitesection import Section
 from gateway.siteservers import CheckedServer, check_servers, compile_servers, protocol_words, unique_names
 from gateway.substitution import substitute
 from gateway.yamlfile import read_yaml
-
-_NOT_SERVED: Final = {
-    "hmi": "no HMI is served by this version: this section has no effect",
-}
 
 
 def load_site(path: Path) -> SitePlan:
@@ -121,7 +118,7 @@ class _Loader:
         history = check_history(top, report)
         history_rows = {} if history is None else self._history_system(history)
         catalogue = points.catalogue()
-        self._not_served(top)
+        screen = check_screen(top, self._path.parent, report)
         local_remote = None if control is None else control.local_remote(points, catalogue, report)
         compiled = compile_servers(servers, points, catalogue, self._maps, report, local_remote)
         return SitePlan(
@@ -134,7 +131,10 @@ class _Loader:
             calculated=self._expressions(calculated),
             local_remote=local_remote,
             control=None if control is None else control.compile(points, catalogue, report),
-            rights={(entry.name, master): rows for entry, rights in compiled for master, rows in rights.items()},
+            rights={(entry.name, master): rows for entry, rights in compiled for master, rows in rights.items()}
+            | (screen_rights(catalogue) if screen is not None else {}),
+            holders=screen_holders() if screen is not None else frozenset(),
+            screen=screen,
             device_drivers={source.settings.name: source.settings.driver for source in self._sources()},
             device_rows={
                 source.settings.name: np.array([row.row for row in source.rows], np.uint32)
@@ -282,11 +282,6 @@ class _Loader:
             for name, (kind, words) in history.system_points.items()
         }
 
-    def _not_served(self, top: Section) -> None:
-        for key, message in _NOT_SERVED.items():
-            if top.value.get(key) is not None:
-                self._report.warning(top.key_place(key), message)
-
 
 def render(report: Report) -> str:
     """One line per problem by file and line, then how many there are."""
@@ -324,6 +319,8 @@ def summary(plan: SitePlan) -> str:
         lines.append(f"alarms: {_alarms(plan.alarms)}")
     if plan.control is not None:
         lines += control_lines(plan.control, plan.catalogue)
+    if plan.screen is not None:
+        lines.append(f"hmi: {plan.screen.where}")
     for server in plan.servers:
         lines.append(f"server {server.name}: {server.protocol} on {server.listen}")
         lines += [f"  master {name}: {_bindings(plan, server, name)}" for name in server.masters]

@@ -99,7 +99,12 @@ class Core:
         self.hub.counters = self.counters
         self.audit = AuditLog(plan.state_dir / "audit", log.bind(part="audit"))
         local_row, remote_when = plan.local_remote or (NO_ROW, 0.0)
-        authority = Authority(rights=rights_by_master(plan.rights), local_row=local_row, remote_when=remote_when)
+        authority = Authority(
+            rights=rights_by_master(plan.rights),
+            local_row=local_row,
+            remote_when=remote_when,
+            holders=plan.holders,
+        )
         self.broker = CommandBroker(
             plan.catalogue,
             self.table,

@@ -6,10 +6,10 @@ import gc
 import os
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from gateway.child import read_plan, run_child
+from gateway.child import Child, read_plan, run_child
 from gateway.log import setup
 
 
@@ -44,6 +44,17 @@ def _historian() -> None:
     run_child("historian", lambda child: historian_main(plan, child))
 
 
+def _screen() -> None:
+    from gateway import registry  # noqa: PLC0415
+    from gateway.processplans import ScreenPlan  # noqa: PLC0415
+
+    plan: ScreenPlan = read_plan()
+    setup("hmi", plan.site.log_level)
+    main: Callable[[ScreenPlan, Child], Awaitable[None]] = registry.load(registry.screen().main)
+    gc.freeze()
+    run_child("hmi", lambda child: main(plan, child))
+
+
 def _compile(site: str, state_dir: str) -> None:
     """Load and check the site; write the plans of all processes to standard output as one pickle."""
     from gateway.config import load_site, render  # noqa: PLC0415
@@ -65,6 +76,7 @@ _ROLES: dict[str, Callable[..., None]] = {
     "core": _core,
     "worker": _worker,
     "historian": _historian,
+    "screen": _screen,
     "compile": _compile,
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from gateway.alarms.catalogue import AlarmCatalogue
 from gateway.child import ProcessPlans
@@ -27,11 +28,19 @@ class WorkerPlan:
     """Where the historian records; None: nothing is recorded."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreenPlan:
+    """What the HMI's process needs: the whole site, since it shows all of it."""
+
+    site: SitePlan
+    screen: Any
+
+
 def process_plans(plan: SitePlan, state_dir: Path | None) -> ProcessPlans:
     """Cut the plan; `state_dir` overrides the site's own."""
     if state_dir is not None:
         plan = replace(plan, state_dir=state_dir.absolute())
-    core = replace(plan, servers=[replace(server, plan=None) for server in plan.servers], history=None)
+    core = replace(plan, servers=[replace(server, plan=None) for server in plan.servers], history=None, screen=None)
     processes = {"core": ("core", pickle.dumps(core, pickle.HIGHEST_PROTOCOL))}
     for server in plan.servers:
         worker = WorkerPlan(
@@ -54,9 +63,15 @@ def process_plans(plan: SitePlan, state_dir: Path | None) -> ProcessPlans:
             history=plan.history,
         )
         processes["historian"] = ("historian", pickle.dumps(historian, pickle.HIGHEST_PROTOCOL))
+    if plan.screen is not None:
+        screen = ScreenPlan(site=replace(plan, screen=None), screen=plan.screen)
+        processes["hmi"] = ("screen", pickle.dumps(screen, pickle.HIGHEST_PROTOCOL))
     return ProcessPlans(
         site=plan.name,
         state_dir=str(plan.state_dir),
         processes=processes,
-        listens=tuple(f"{server.protocol} {server.listen}" for server in plan.servers),
+        listens=(
+            *(f"{server.protocol} {server.listen}" for server in plan.servers),
+            *(() if plan.screen is None else (f"hmi {plan.screen.where}",)),
+        ),
     )

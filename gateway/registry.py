@@ -15,9 +15,11 @@ from functools import cache
 from typing import Any, Final, TypeVar
 
 from gateway.contracts import FieldProtocol, GridProtocol, Tool, nearest
+from gateway.contracts.screen import Screen
 
 PACKAGE: Final = "protocols"
 GROUP: Final = "gridgate.protocols"
+SCREEN_OFFER: Final = "hmi:SCREEN"
 
 _Offer = TypeVar("_Offer", FieldProtocol, GridProtocol)
 
@@ -44,6 +46,15 @@ def field_names() -> list[str]:
 def grid_names() -> list[str]:
     """Names of the installed server protocols, sorted."""
     return sorted(_offers("GRID", GridProtocol))
+
+
+def screen() -> Screen:
+    """The HMI; raises `UnknownProtocol` when it is not installed."""
+    try:
+        found: Screen = load(SCREEN_OFFER)
+    except ImportError as error:
+        raise UnknownProtocol(f"the HMI is not installed: {error}") from None
+    return found
 
 
 def tools() -> dict[str, Tool]:

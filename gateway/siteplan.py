@@ -70,6 +70,8 @@ class SitePlan:
     """(row, value that allows remote control); None: remote control is always allowed."""
     rights: dict[tuple[str, str], NDArray[np.uint32]] = field(default_factory=dict)
     """(server, master) -> rows that this master may command."""
+    holders: frozenset[tuple[str, str]] = frozenset()
+    """(server, master) that may force and block measured points."""
     device_drivers: dict[str, str] = field(default_factory=dict)
     """Device -> driver name, in the order of the file."""
     device_rows: dict[str, NDArray[np.uint32]] = field(default_factory=dict)
@@ -81,6 +83,8 @@ class SitePlan:
     """What the control cycle runs; None: the site has none."""
     log_level: str = "info"
     history: HistoryPlan | None = None
+    screen: Any = None
+    """What the HMI's package compiled of its section; None: there is no HMI."""
     warnings: list[Problem] = field(default_factory=list)
 
     def server(self, name: str) -> ServerEntry:

@@ -56,11 +56,12 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 20.0)
 class DemoSite:
     """A copy of the demo site in `folder`, its simulator and its gateway.
 
-    Without `whole` it has the PCS and the meter only: it starts sooner, and most stories need no more.
+    Without `whole` it has the PCS and the meter only: it starts sooner, and most stories need no more. `hmi`: with
+    the page for technicians on `hmi_port`.
     """
 
-    def __init__(self, folder: Path, whole: bool = False) -> None:
-        self.pcs_port, self.meter_port, self.port, self.dnp3_port, pmu, inverter, can = free_ports(7)
+    def __init__(self, folder: Path, whole: bool = False, hmi: bool = False) -> None:
+        self.pcs_port, self.meter_port, self.port, self.dnp3_port, pmu, inverter, can, self.hmi_port = free_ports(8)
         self.folder = folder
         shutil.copytree(REPO / "config" / "demo", folder / "config" / "demo")
         shutil.copytree(REPO / "pointmaps", folder / "pointmaps")
@@ -74,7 +75,8 @@ class DemoSite:
             text = text.replace(old, f"{old.rstrip('0123456789')}{new}")
         text = text.replace("${XDG_RUNTIME_DIR:-/tmp}", str(folder))
         text = re.sub(r" *time_zone: Asia/Kolkata[^\n]*\n", "", text)
-        self.site.write_text(text)
+        text = re.sub(r"\nhmi:.*", "\n", text, flags=re.DOTALL)
+        self.site.write_text(text + (f"hmi: {{listen: 127.0.0.1:{self.hmi_port}}}\n" if hmi else ""))
         self.log_path = folder / "gateway.log"
         self._simulator: subprocess.Popen[bytes] | None = None
         self._gateway: subprocess.Popen[bytes] | None = None

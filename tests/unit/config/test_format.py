@@ -26,6 +26,7 @@ from gateway.history.settings import HistoryRow, HistorySettings, InfluxSettings
 from gateway.plainwords import known_keys
 from gateway.points.expression import FUNCTIONS
 from gateway.sitemodel import CalculatedSettings, LogSettings, SiteSettings
+from hmi.settings import HmiSettings
 from protocols.c37118.settings import SETTINGS as C37118
 from protocols.can.settings import SETTINGS as CAN
 from protocols.can.settings import TransmitSettings
@@ -47,6 +48,7 @@ EXAMPLE = ROOT.parent / "shared" / "example-site"
 
 DOCUMENTED: dict[str, tuple[type[Any], type[Any] | None]] = {
     "Site": (SiteSettings, None),
+    "HMI": (HmiSettings, None),
     "Device": (DeviceSettings, None),
     "Device with `driver: modbus`": (MODBUS.device_model, DeviceSettings),
     "Device with `driver: can`": (CAN.device_model, DeviceSettings),
@@ -159,4 +161,4 @@ def test_the_example_site_loads_whole(example: Path) -> None:
     ]
     assert plan.control.attestation
     assert "swordfish" not in repr(plan)
-    assert [warning.place.line is not None for warning in plan.warnings] == [True, True]  # no users yet, no HMI
+    assert [warning.place.line is not None for warning in plan.warnings] == [True]  # no users yet

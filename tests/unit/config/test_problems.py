@@ -260,9 +260,9 @@ def test_a_whole_file_that_is_not_there_or_says_nothing(site: Site) -> None:
 def test_render_sorts_and_counts(site: Site) -> None:
     site.change("site.yaml", "{k: 8}", "{k: none}")
     site.change("site.yaml", "scan_ms: 200", "scan_mz: 200")
-    site.change("site.yaml", "control:\n", "hmi: {}\ncontrol:\n")
+    site.change("site.yaml", "control:\n", "hmi: {listen: everywhere}\ncontrol:\n")
     with pytest.raises(ConfigError) as caught:
         site.load()
     lines = render(caught.value.report).splitlines()
     assert [line.split(", line ")[-1].split(":")[0] for line in lines[:-1]] == ["9", "23", "29"]
-    assert lines[-1] == "2 errors, 1 warning"
+    assert lines[-1] == "3 errors, 0 warnings"

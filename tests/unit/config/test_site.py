@@ -10,8 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from gateway.config import render, summary
-from gateway.contracts import Report
+from gateway.config import summary
 from gateway.points import NO_ROW, Kind
 from tests.kit.sitekit import Site
 
@@ -117,10 +116,15 @@ def test_variables_come_from_the_environment(site: Site, monkeypatch: pytest.Mon
     assert site.load().name == "hilltop"
 
 
-def test_what_this_version_does_not_serve_is_a_warning(site: Site) -> None:
+def test_an_hmi_gives_rights_to_roles(site: Site) -> None:
+    """The broker knows the people of the HMI by their role: a viewer has no right at all, an engineer may force."""
     site.change("site.yaml", "control:\n", "hmi: {listen: 127.0.0.1:8080}\ncontrol:\n")
     plan = site.load()
-    assert render(Report(plan.warnings)).splitlines()[-1] == "0 errors, 1 warning"
+    assert plan.screen.where == "http://127.0.0.1:8080"
+    assert ("_hmi", "viewer") not in plan.rights
+    commanded = {plan.catalogue.names[row] for row in plan.rights["_hmi", "operator"].tolist()}
+    assert commanded >= {"bess1/pcs/setpoint", "bess1/pcs/run"}
+    assert plan.holders == {("_hmi", "engineer"), ("_hmi", "administrator")}
 
 
 def test_excel_is_welcome(site: Site) -> None:

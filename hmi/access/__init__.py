@@ -1,0 +1,1 @@
+"""Who is asking, and may they: people, sessions, the guard at the door."""

@@ -1,0 +1,1 @@
+"""Calls by topic: each module has a `TOPIC`."""

@@ -1,0 +1,12 @@
+"""All topics of the API but the session: one line each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hmi.api import site
+from hmi.endpoint import Endpoint, Topic
+
+TOPICS: Final[tuple[Topic, ...]] = (site.TOPIC,)
+
+ENDPOINTS: Final[list[Endpoint]] = [endpoint for topic in TOPICS for endpoint in topic.endpoints]

@@ -1,0 +1,154 @@
+"""The HMI's process: the feed on one side, browsers on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+
+from gateway.alarms.model import AlarmRecord
+from gateway.audit import AuditLog
+from gateway.child import Child
+from gateway.contracts.log import Log
+from gateway.contracts.screen import SCREEN
+from gateway.feed.address import socket_path
+from gateway.feed.client import FeedClient
+from gateway.log import get_log
+from gateway.points.change import Changes
+from gateway.processplans import ScreenPlan
+from gateway.siteplan import SitePlan
+from hmi.access.login import Gatekeeper
+from hmi.access.sessions import Sessions
+from hmi.api.tables import TOPICS
+from hmi.app import build_app
+from hmi.desk import Desk
+from hmi.plan import HmiPlan
+
+_KEEP_ALIVE_S: Final = 20
+_LAST_WORDS_S: Final = 1
+_CONNECTIONS: Final = 300
+_MESSAGE_BYTES: Final = 256 << 10
+_HEAD_BYTES: Final = 32 << 10
+
+
+class _Server(uvicorn.Server):
+    """Signals are the child's business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Hmi:
+    """Listens to its `FeedClient` and serves."""
+
+    def __init__(self, site: SitePlan, plan: HmiPlan, log: Log) -> None:
+        self.plan, self._log = plan, log
+        size = len(site.catalogue)
+        self.client = FeedClient(
+            socket_path(site.state_dir), "hmi", SCREEN, size, self, log.bind(part="feed"), alarms=site.alarms
+        )
+        self.audit = AuditLog(site.state_dir / "audit", log.bind(part="audit"), "hmi", ": nothing can be changed here")
+        self.desk = Desk(site, plan, self.client, self.audit, log)
+        users = Path(plan.users) if plan.users else site.state_dir / "users.yaml"
+        self.gatekeeper = Gatekeeper(users, Sessions(plan.idle_s, plan.longest_s), self.audit, log)
+        self._ready = asyncio.Event()
+        for topic in TOPICS:
+            if topic.begin is not None:
+                topic.begin(self.desk)
+
+    # -- the feed --------------------------------------------------------------------------------------------------
+
+    def feed_confirmed(self, confirmed: dict[str, int]) -> None:
+        """The HMI has no journal: nothing to resume."""
+
+    def feed_changes(self, batch: Changes, seq: int) -> None:
+        for take in self.desk.on_changes:
+            take(batch, seq)
+
+    def feed_ready(self) -> None:
+        self._ready.set()
+
+    def feed_commanded(self, row: int, feedback: int, remote: bool) -> None:
+        """A set-point's own change tells."""
+
+    def feed_alarms(self, records: list[AlarmRecord]) -> None:
+        for take in self.desk.on_alarms:
+            take(records)
+
+    # -- the web ---------------------------------------------------------------------------------------------------
+
+    async def run(self, child: Child) -> None:
+        """Serve until told to stop. Raises `OSError` when the address cannot be had."""
+        self.audit.start()
+        listening = self._listen()
+        server = _Server(self._config())
+        stopping = asyncio.create_task(child.stopping.wait())
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self.client.run()), stopping]
+        try:
+            ready = asyncio.create_task(self._ready.wait())
+            tasks.append(ready)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                serving = asyncio.create_task(server.serve([listening]))
+                tasks += [serving, *(asyncio.create_task(work()) for work in self.desk.background)]
+                child.ready()
+                await asyncio.wait({*tasks} - {ready}, return_when=asyncio.FIRST_COMPLETED)
+                server.should_exit = True
+                if not serving.done():
+                    await asyncio.wait({serving}, timeout=_LAST_WORDS_S + 1)
+            for task in tasks:
+                if task.done() and not task.cancelled():
+                    task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            listening.close()
+            self.gatekeeper.close()
+            self.desk.close()
+            self.audit.stop()
+
+    def _listen(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self.plan.host else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((self.plan.host, self.plan.port))
+        except OSError as error:
+            listening.close()
+            raise OSError(f"{self.plan.host}:{self.plan.port} cannot be listened on: {error.strerror}") from None
+        return listening
+
+    def _config(self) -> uvicorn.Config:
+        return uvicorn.Config(
+            build_app(self.desk, self.gatekeeper),
+            http="h11",
+            ws="websockets-sansio",
+            ws_max_size=_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=_CONNECTIONS,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=_LAST_WORDS_S,
+            h11_max_incomplete_event_size=_HEAD_BYTES,
+        )
+
+
+async def hmi_main(plan: ScreenPlan, child: Child) -> None:
+    """The process from start to orderly end."""
+    log = get_log(process="hmi")
+    try:
+        await Hmi(plan.site, plan.screen, log).run(child)
+    except OSError as error:
+        log.error("HMI cannot start", cause=str(error))
+        raise SystemExit(1) from None

@@ -1,0 +1,102 @@
+// A table of any length: only the rows in sight are elements. Arrow keys, Home, End, PageUp and PageDown move, Enter acts.
+
+import {h, text} from "./dom.js";
+
+// columns: [{title, class, cell(item, element)}]; `cell` writes into an element that it is given again and again.
+// options: rowHeight, label (of the grid), onpick(item, index), key(item), visible(from, to) after each move
+export class Rows {
+  constructor(columns, {rowHeight = 32, label, onpick, rowClass, visible} = {}) {
+    this._columns = columns;
+    this._height = rowHeight;
+    this._onpick = onpick;
+    this._rowClass = rowClass ?? (() => "");
+    this._visible = visible ?? (() => {});
+    this._pool = [];
+    this.items = {length: 0, at: () => undefined};
+    this.current = -1;
+    const head = h("div", {class: "rows-head", role: "row"}, columns.map((column) =>
+      h("div", {role: "columnheader", class: column.class ?? ""}, column.title)));
+    this._space = h("div", {class: "rows-space", role: "presentation"});
+    this._scroll = h("div", {class: "rows-scroll", role: "presentation", onscroll: () => this._draw()}, this._space);
+    this.element = h("div", {class: "rows", role: "grid", tabindex: "0", "aria-label": label ?? "", onkeydown: (event) => this._key(event)},
+      head, this._scroll);
+    this._watch = new ResizeObserver(() => this._draw());
+    this._watch.observe(this._scroll);
+  }
+
+  // An array, or {length, at(index)} for what is fetched when it comes into sight.
+  show(items) {
+    this.items = items;
+    this.element.setAttribute("aria-rowcount", String(items.length));
+    this._space.style.height = `${items.length * this._height}px`;
+    if (this.current >= items.length) this.current = items.length - 1;
+    this._draw();
+  }
+
+  // Draw the rows in sight again; cheap when little differs.
+  refresh() {
+    this._draw();
+  }
+
+  inSight() {
+    const from = Math.floor(this._scroll.scrollTop / this._height);
+    const to = Math.min(this.items.length, Math.ceil((this._scroll.scrollTop + this._scroll.clientHeight) / this._height));
+    return [Math.max(0, from), Math.max(0, to)];
+  }
+
+  pick(index, act = false) {
+    this.current = Math.max(0, Math.min(this.items.length - 1, index));
+    const top = this.current * this._height;
+    if (top < this._scroll.scrollTop) this._scroll.scrollTop = top;
+    const bottom = top + this._height - this._scroll.clientHeight;
+    if (bottom > this._scroll.scrollTop) this._scroll.scrollTop = bottom;
+    this._draw();
+    if (act) this._onpick?.(this.items.at(this.current), this.current);
+  }
+
+  end() {
+    this._watch.disconnect();
+  }
+
+  _draw() {
+    const [from, to] = this.inSight();
+    while (this._pool.length < to - from) this._pool.push(this._row());
+    for (let i = 0; i < this._pool.length; i += 1) {
+      const row = this._pool[i];
+      const index = from + i;
+      const item = index < to ? this.items.at(index) : undefined;
+      row.hidden = index >= to;
+      if (row.hidden) continue;
+      row._index = index;
+      row.style.transform = `translateY(${index * this._height}px)`;
+      row.setAttribute("aria-rowindex", String(index + 1));
+      row.setAttribute("aria-selected", String(index === this.current));
+      row.className = `row ${item === undefined ? "waiting" : this._rowClass(item)}`;
+      this._columns.forEach((column, at) => {
+        if (item === undefined) text(row.children[at], at ? "" : "…");
+        else column.cell(item, row.children[at]);
+      });
+    }
+    this._visible(from, to);
+  }
+
+  _row() {
+    const row = h("div", {role: "row", class: "row", style: {height: `${this._height}px`}, onclick: () => this.pick(row._index, true)},
+      this._columns.map((column) => h("div", {role: "gridcell", class: column.class ?? ""})));
+    this._space.append(row);
+    return row;
+  }
+
+  _key(event) {
+    if (event.target.closest("input, select, textarea, button")) return;
+    const page = Math.max(1, Math.floor(this._scroll.clientHeight / this._height) - 1);
+    const moves = {ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity};
+    if (event.key in moves) {
+      event.preventDefault();
+      this.pick(this.current + moves[event.key]);
+    } else if (event.key === "Enter" && this.current >= 0) {
+      event.preventDefault();
+      this._onpick?.(this.items.at(this.current), this.current);
+    }
+  }
+}

@@ -1,0 +1,7 @@
+// The pages in the order of the menu. `module` is loaded when the page is opened; it exports
+// `open(root, context)`, which fills `root` and returns a function that ends what it began.
+// `style`: its own CSS file, each rule below `.page-NAME`. `right`: the least role that sees it. context: {live, site, session, may(role), path: rest of the address, go(address)}.
+
+export const PAGES = [
+  {name: "overview", title: "Overview", module: "./pages/overview.js", right: "viewer"},
+];
