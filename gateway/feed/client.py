@@ -104,6 +104,7 @@ class FeedClient:
         self._ready = False
         self._counting: asyncio.Future[dict[str, dict[str, int]]] | None = None
         self._stale_handle: asyncio.TimerHandle | None = None
+        self._stale = False
         self._handlers: dict[FrameKind, Callable[[int, bytes], None]] = {
             FrameKind.WELCOME: self._welcome,
             FrameKind.SNAPSHOT: self._snapshot,
@@ -160,7 +161,8 @@ class FeedClient:
             return
         self._link = None
         self._log.warning("feed lost", cause=cause)
-        self._stale_handle = asyncio.get_running_loop().call_later(STALE_AFTER_S, self._went_stale)
+        if self._stale_handle is None:  # it counts from the first loss: a core that dies may be lost more than once
+            self._stale_handle = asyncio.get_running_loop().call_later(STALE_AFTER_S, self._went_stale)
         for command_id in list(self._pending):
             text = "the core went away before it gave a result; whether the device acted is not known"
             self._finish(Outcome(id=command_id, stage=Stage.FAILED, reason=Reason.CORE_LOST, text=text))
@@ -173,7 +175,7 @@ class FeedClient:
         handler(seq, payload)
 
     def _went_stale(self) -> None:
-        self._stale_handle = None
+        self._stale_handle, self._stale = None, True
         batch = self.mirror.lose()
         if len(batch):
             self._log.warning("no core: all points not topical", points=len(batch))
@@ -186,6 +188,9 @@ class FeedClient:
         if self._stale_handle is not None:
             self._stale_handle.cancel()
             self._stale_handle = None
+        if self._stale:  # a core that was only held up goes on where it was: of what stands it would say nothing
+            self._stale = False
+            self.refresh()
         confirmed = {str(k): int(v) for k, v in welcome.get("confirmed", {}).items()}
         for master in self._masters:
             # A core that knows nothing of this master: from here on it keeps what comes, for the next process.

@@ -66,6 +66,8 @@ class _Reader:
     """The last alarm event sent; None: it wants none."""
     live: bool = False
     full: bool = False
+    snapshot_due: bool = False
+    """It asked for a snapshot while it was behind: it gets what it lacks first."""
 
 
 @dataclass(slots=True)
@@ -269,6 +271,8 @@ class _Link(asyncio.Protocol):
             if reader.full:
                 return
         self._catch_up_alarms()
+        if reader.snapshot_due:
+            self._send_snapshot()
 
     def _overrun(self, lost: int) -> None:
         reader = self.reader
@@ -278,7 +282,7 @@ class _Link(asyncio.Protocol):
 
     def _send_snapshot(self) -> None:
         data = self._hub.snapshot()
-        self.reader.sent_seq = self._hub.ring.seq
+        self.reader.sent_seq, self.reader.snapshot_due = self._hub.ring.seq, False
         self.reader.transport.write(data)
 
     def _hello(self, seq: int, payload: bytes) -> None:
@@ -347,4 +351,8 @@ class _Link(asyncio.Protocol):
         self.reader.transport.write(json_frame(FrameKind.COUNTERS, counters))
 
     def _get_snapshot(self, seq: int, payload: bytes) -> None:
-        self._send_snapshot()
+        self._hub.flush()
+        if self.reader.live and self.reader.sent_seq != self._hub.ring.seq:
+            self.reader.snapshot_due = True
+        else:
+            self._send_snapshot()
