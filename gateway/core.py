@@ -97,6 +97,7 @@ class Core:
         ring = ChangeRing(next_epoch(plan.state_dir), RING_CHANGES)
         self.hub = FeedHub(plan.name, self.table, ring, self, log.bind(part="feed"))
         self.hub.counters = self.counters
+        self.hub.devices = self.devices
         self.audit = AuditLog(plan.state_dir / "audit", log.bind(part="audit"))
         local_row, remote_when = plan.local_remote or (NO_ROW, 0.0)
         authority = Authority(
@@ -140,7 +141,7 @@ class Core:
         self._driver_of: NDArray[np.int16] = np.full(len(plan.catalogue), -1, np.int16)
         for index, (_, driver_plan) in enumerate(plan.drivers):
             self._driver_of[driver_plan.rows] = index
-        self._states: dict[str, DeviceState] = {}
+        self._states: dict[str, tuple[DeviceState, str, int]] = {}
         system = [row for row, name in enumerate(plan.catalogue.names) if name.startswith("system/")]
         self._system_rows = np.array(system, np.intp)
         self._tasks: list[asyncio.Task[None]] = []
@@ -196,9 +197,10 @@ class Core:
 
     def device_state(self, device: str, state: DeviceState, text: str) -> None:
         """Log a device's change of state and show it as its system point."""
-        if self._states.get(device) is state:
+        before = self._states.get(device)
+        if before is not None and before[0] is state:
             return
-        self._states[device] = state
+        self._states[device] = (state, text, time.time_ns())
         tell = self.log.warning if state is DeviceState.LOST else self.log.info
         tell(f"device {state}", device=device, **({"cause": text} if text else {}))
         self.set_system(f"system/device/{device}/online", float(state is DeviceState.ONLINE))
@@ -218,6 +220,13 @@ class Core:
         """What the drivers have counted, by device."""
         return {
             device: by for driver in self._drivers if driver is not None for device, by in driver.counters().items()
+        }
+
+    def devices(self) -> dict[str, Mapping[str, Any]]:
+        """State of each device, why in words, and since when."""
+        return {
+            device: {"state": state.value, "cause": text, "since_ns": since_ns}
+            for device, (state, text, since_ns) in self._states.items()
         }
 
     def _publish_now(self, rows: Rows, values: Values, qualities: Qualities) -> None:

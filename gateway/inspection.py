@@ -8,6 +8,8 @@ the forms::
     {"link": 3, "time_ns": 1700000000000000000, "is": "opened" | "data" | "closed", "out": true, "data": "6804..."}
     {"error": "why nothing (more) comes"}
 
+To ``{"get": "links"}`` the answer is one line, ``{"links": {MASTER: see LinkBook.facts, ...}}``.
+
 A link is introduced before its first record; `whole` says that its beginning is there. The end is that of the stream.
 """
 
@@ -87,7 +89,12 @@ class Inspection:
                 await writer.wait_closed()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        master, follow, refusal = await self._request(reader)
+        request = await self._asked(reader)
+        if request.get("get") == "links":
+            writer.write(_line(links={master: self._ring.book.facts(master) for master in self._masters}))
+            await writer.drain()
+            return
+        master, follow, refusal = self._request(request)
         if refusal:
             writer.write(_line(error=refusal))
             await writer.drain()
@@ -107,14 +114,19 @@ class Inspection:
         if stream.overrun.is_set():
             await _last_word(writer, "this reader is too slow: its trace ends here")
 
-    async def _request(self, reader: asyncio.StreamReader) -> tuple[str, bool, str]:
-        """Master, whether to follow, and why not."""
+    @staticmethod
+    async def _asked(reader: asyncio.StreamReader) -> dict[str, Any]:
+        """The request; empty when it is none."""
         try:
             async with asyncio.timeout(_REQUEST_S):
                 request = json.loads(await reader.readline())
         except (ValueError, RecursionError):
-            request = None
-        if not isinstance(request, dict) or request.get("get") != "trace":
+            return {}
+        return request if isinstance(request, dict) else {}
+
+    def _request(self, request: dict[str, Any]) -> tuple[str, bool, str]:
+        """Master, whether to follow, and why not."""
+        if request.get("get") != "trace":
             return "", False, 'a line like {"get": "trace", "master": "NAME", "follow": false} expected'
         master = request.get("master")
         if master not in self._masters:

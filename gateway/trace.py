@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from gateway.contracts.server import LinkName
+from gateway.contracts.server import LinkName, LinkSocket
+from gateway.linkbook import LinkBook
 
 BYTES_HELD: Final = 4 << 20
 """Memory kept per master, about: octets and what each record costs beside them. Oldest dropped first."""
@@ -41,22 +42,27 @@ class TraceRing:
 
     def __init__(self, bytes_held: int = BYTES_HELD) -> None:
         self._limit = bytes_held
+        self.book = LinkBook()
         self._rings: dict[str, deque[TraceRecord]] = {}
         self._held: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         """Records dropped, by master."""
         self._watchers: list[Callable[[TraceRecord], None]] = []
 
-    def opened(self, link: LinkName) -> None:
+    def opened(self, link: LinkName, sock: LinkSocket | None = None) -> None:
         """See `FrameTrace`."""
+        self.book.opened(link, sock)
         self._keep(TraceRecord(link, time.time_ns(), False, b"", Happening.OPENED))
 
     def record(self, link: LinkName, outgoing: bool, data: bytes) -> None:
         """Keep octets; see `FrameTrace`."""
-        self._keep(TraceRecord(link, time.time_ns(), outgoing, data))
+        now_ns = time.time_ns()
+        self.book.record(link, outgoing, len(data), now_ns)
+        self._keep(TraceRecord(link, now_ns, outgoing, data))
 
-    def closed(self, link: LinkName, outgoing: bool) -> None:
+    def closed(self, link: LinkName, outgoing: bool, cause: str = "") -> None:
         """See `FrameTrace`."""
+        self.book.closed(link, outgoing, cause)
         self._keep(TraceRecord(link, time.time_ns(), outgoing, b"", Happening.CLOSED))
 
     def _keep(self, record: TraceRecord) -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from gateway.cli.points import value_words
-from gateway.cli.trace import TraceError, find_master
+from gateway.cli.trace import find_master
 from gateway.events import Events, journal_path
 from gateway.events.store import BindingName, Contents, DamagedJournal, JournalStore
 from gateway.points.model import PointCatalogue
 from gateway.points.quality import ALL_FLAGS, Quality
 from gateway.siteplan import SitePlan
+from gateway.tracereader import TraceError
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from gateway.cli.trace import TraceError, find_master
+from gateway.cli.trace import find_master
 from gateway.siteplan import SitePlan
 from gateway.soetest import SoeOptions, SoeResult, SoeTestError, soe_test
+from gateway.tracereader import TraceError
 
 
 def selftest_soe(plan: SitePlan, master: str, options: SoeOptions) -> int:

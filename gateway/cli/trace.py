@@ -5,31 +5,22 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from gateway import registry
 from gateway.cli.session import NotRunningError
 from gateway.contracts.places import nearest
 from gateway.contracts.server import FrameDescriber, LinkName
-from gateway.feed.address import short_path
-from gateway.inspection import inspection_path
-from gateway.pcap import PcapWriter
 from gateway.siteplan import ServerEntry, SitePlan
-from gateway.trace import Happening
+from gateway.tracereader import CaptureFile, Described, Listener, ServerNotRunning, TraceError, describers, lines, tell
 
 STANDARD_OUTPUT: Final = "-"
 _ARROWS: Final = {True: "->", False: "<-"}
 """From the gateway to the master, and back."""
-
-
-class TraceError(Exception):
-    """The trace cannot be had. The text is for a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +46,8 @@ def trace(plan: SitePlan, options: TraceOptions) -> int:
     except TraceError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except ServerNotRunning as error:
+        raise NotRunningError(str(error)) from None
     return 0
 
 
@@ -74,69 +67,14 @@ def find_master(plan: SitePlan, name: str) -> tuple[ServerEntry, str]:
     raise TraceError(f"there is no master {name}{nearest(name, words)}; this site has {', '.join(known) or 'none'}")
 
 
-class _Listener:
-    """Hears every line of the worker, in order."""
-
-    def link(self, link: LinkName, whole: bool) -> None:
-        """A link is introduced; `whole`: its beginning is known."""
-
-    def opened(self, link: LinkName, time_ns: int) -> None:
-        """It began."""
-
-    def data(self, link: LinkName, time_ns: int, outgoing: bool, data: bytes) -> None:
-        """Octets of it."""
-
-    def closed(self, link: LinkName, time_ns: int, outgoing: bool) -> None:
-        """It ended; by the gateway if `outgoing`."""
-
-    def dropped(self, records: int) -> None:
-        """So many older records are not held any more."""
-
-    def end(self) -> None:
-        """No more comes."""
-
-
-class _Pcap(_Listener):
+class _Pcap(CaptureFile):
     """Writes the capture file."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._writer = PcapWriter(file)
 
     def dropped(self, records: int) -> None:
         sys.stderr.write(f"{records} older records are no longer held: the capture begins behind them\n")
 
-    def opened(self, link: LinkName, time_ns: int) -> None:
-        self._writer.opened(link, time_ns)
 
-    def data(self, link: LinkName, time_ns: int, outgoing: bool, data: bytes) -> None:
-        self._writer.data(link, time_ns, outgoing, data)
-
-    def closed(self, link: LinkName, time_ns: int, outgoing: bool) -> None:
-        self._writer.closed(link, time_ns, outgoing)
-
-
-class _Described(_Listener):
-    """Cuts each link into frames and has them described."""
-
-    def __init__(self, make: Callable[[], FrameDescriber]) -> None:
-        self._make = make
-        self._describers: dict[int, FrameDescriber] = {}
-
-    def link(self, link: LinkName, whole: bool) -> None:
-        self._describers[link.number] = self._make()
-
-    def data(self, link: LinkName, time_ns: int, outgoing: bool, data: bytes) -> None:
-        for frame in self._describers[link.number].feed(outgoing, data):
-            self.frame(link, time_ns, outgoing, frame.data, frame.text)
-
-    def closed(self, link: LinkName, time_ns: int, outgoing: bool) -> None:
-        del self._describers[link.number]
-
-    def frame(self, link: LinkName, time_ns: int, outgoing: bool, data: bytes, text: str) -> None:
-        """One frame."""
-
-
-class _Json(_Described):
+class _Json(Described):
     """One JSON object a frame; ``{"dropped": n}`` first when the ring has lost older ones."""
 
     def dropped(self, records: int) -> None:
@@ -157,7 +95,7 @@ class _Json(_Described):
         )
 
 
-class _Text(_Described):
+class _Text(Described):
     """One line a frame, and a line where a link begins and ends."""
 
     def __init__(self, make: Callable[[], FrameDescriber], zone: datetime.tzinfo) -> None:
@@ -208,12 +146,12 @@ def _end(end: tuple[str, int]) -> str:
 
 def _listeners(
     plan: SitePlan, server: ServerEntry, master: str, options: TraceOptions, stack: contextlib.ExitStack
-) -> list[_Listener]:
-    listeners: list[_Listener] = []
+) -> list[Listener]:
+    listeners: list[Listener] = []
     if options.pcap:
         listeners.append(_Pcap(_capture_file(options.pcap, stack)))
     if options.pcap != STANDARD_OUTPUT:
-        make = _describers(plan, server, master, options.full)
+        make = describers(plan, server, master, options.full)
         listeners.append(_Json(make) if options.as_json else _Text(make, _zone(server)))
     return listeners
 
@@ -227,15 +165,6 @@ def _capture_file(name: str, stack: contextlib.ExitStack) -> BinaryIO:
         raise TraceError(f"the capture cannot be written: {error}") from None
 
 
-def _describers(plan: SitePlan, server: ServerEntry, master: str, full: bool) -> Callable[[], FrameDescriber]:
-    """Makes a describer for each link."""
-    target = registry.grid(server.protocol).describe
-    if not target:
-        raise TraceError(f"protocol {server.protocol} cannot describe its frames: --pcap - writes them as they are")
-    kind: Callable[..., FrameDescriber] = registry.load(target)
-    return lambda: kind(server.plan, plan.catalogue, master, full=full)
-
-
 def _zone(server: ServerEntry) -> datetime.tzinfo:
     """The zone of the server's time tags, where it has one: what is compared should look alike."""
     try:
@@ -244,58 +173,17 @@ def _zone(server: ServerEntry) -> datetime.tzinfo:
         return datetime.UTC
 
 
-def _read(plan: SitePlan, server: ServerEntry, master: str, follow: bool, listeners: list[_Listener]) -> None:
+def _read(plan: SitePlan, server: ServerEntry, master: str, follow: bool, listeners: list[Listener]) -> None:
     request = {"get": "trace", "master": master, "follow": follow}
     links: dict[int, LinkName] = {}
-    for line in _lines(plan, server.name, request):
+    for line in lines(plan.state_dir, server.name, request):
         if "error" in line:
             raise TraceError(str(line["error"]))
         for listener in listeners:
-            _tell(listener, line, links, master)
+            tell(listener, line, links, master)
         if follow:
             sys.stdout.flush()
     for listener in listeners:
         listener.end()
     if follow:
         raise TraceError("the server has ended: start the trace again")
-
-
-def _tell(listener: _Listener, line: dict[str, Any], links: dict[int, LinkName], master: str) -> None:
-    if "dropped" in line:
-        listener.dropped(int(line["dropped"]))
-    elif "is" not in line:
-        number = int(line["link"])
-        links[number] = LinkName(master, number, _address(line["local"]), _address(line["peer"]))
-        listener.link(links[number], bool(line["whole"]))
-    else:
-        link, time_ns, outgoing = links[int(line["link"])], int(line["time_ns"]), bool(line["out"])
-        match Happening(line["is"]):
-            case Happening.OPENED:
-                listener.opened(link, time_ns)
-            case Happening.DATA:
-                listener.data(link, time_ns, outgoing, bytes.fromhex(line["data"]))
-            case Happening.CLOSED:
-                listener.closed(link, time_ns, outgoing)
-
-
-def _address(end: list[Any]) -> tuple[str, int]:
-    return str(end[0]), int(end[1])
-
-
-def _lines(plan: SitePlan, server: str, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The worker's answer. Raises `NotRunningError` when none serves."""
-    path = inspection_path(plan.state_dir, server)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        try:
-            with short_path(path) as address:
-                sock.connect(address)
-        except OSError:
-            raise NotRunningError(
-                f"server {server} does not run on {plan.state_dir} (start it with: gridgate run SITE)"
-            ) from None
-        sock.sendall(json.dumps(request).encode() + b"\n")
-        # A server that is killed leaves half a line, or resets the connection: what came before counts.
-        with sock.makefile("rb") as file, contextlib.suppress(ConnectionError):
-            for line in file:
-                if line.endswith(b"\n"):
-                    yield json.loads(line)

@@ -38,6 +38,7 @@ from gateway.contracts.server import (
     GridProtocol,
     GridSettings,
     LinkName,
+    LinkSocket,
     OutputServer,
     ServerPort,
     TableView,
@@ -45,6 +46,7 @@ from gateway.contracts.server import (
 
 __all__ = [
     "LinkName",
+    "LinkSocket",
     "FrameTrace",
     "FrameDescriber",
     "DocumentWriter",

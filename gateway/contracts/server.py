@@ -41,19 +41,25 @@ class AlarmsView(Protocol):
         ...
 
 
+class LinkSocket(Protocol):
+    """Of a connection's socket: what may be asked of it."""
+
+    def getsockopt(self, level: int, optname: int, buflen: int, /) -> bytes: ...
+
+
 class FrameTrace(Protocol):
     """Where a server leaves the octets of its links for whoever looks; bounded, cheap, never decoded here."""
 
-    def opened(self, link: LinkName) -> None:
-        """The link begins: a connection was accepted for this master."""
+    def opened(self, link: LinkName, sock: LinkSocket | None = None) -> None:
+        """The link begins: a connection was accepted for this master. `sock`: where its round trip can be asked."""
         ...
 
     def record(self, link: LinkName, outgoing: bool, data: bytes) -> None:
         """Octets of the link (as they are before TLS hides them), in any chunking, in order per link."""
         ...
 
-    def closed(self, link: LinkName, outgoing: bool) -> None:
-        """The link has ended; `outgoing` when this side ended it."""
+    def closed(self, link: LinkName, outgoing: bool, cause: str = "") -> None:
+        """The link has ended; `outgoing` when this side ended it. `cause` is for a person."""
         ...
 
 
@@ -179,6 +185,10 @@ class FrameDescriber(Protocol):
 
     def feed(self, outgoing: bool, data: bytes) -> list[DescribedFrame]:
         """Complete frames in these octets and what was left of earlier ones; never raises for what a peer sent."""
+        ...
+
+    def why(self, outgoing: bool, data: bytes) -> list[str]:
+        """Why one whole frame was sent, in sentences; empty where the protocol has no word on it. Never raises."""
         ...
 
 

@@ -102,7 +102,7 @@ class FeedClient:
         self._pending: dict[int, tuple[OnOutcome, asyncio.TimerHandle]] = {}
         self._link: _Connection | None = None
         self._ready = False
-        self._counting: asyncio.Future[dict[str, dict[str, int]]] | None = None
+        self._asking: dict[FrameKind, asyncio.Future[dict[str, Any]]] = {}
         self._stale_handle: asyncio.TimerHandle | None = None
         self._stale = False
         self._handlers: dict[FrameKind, Callable[[int, bytes], None]] = {
@@ -116,7 +116,8 @@ class FeedClient:
             FrameKind.OUTCOME: self._outcome,
             FrameKind.COMMANDED: self._commanded,
             FrameKind.ALARMS: self._alarms,
-            FrameKind.COUNTERS: self._told_counters,
+            FrameKind.COUNTERS: lambda seq, payload: self._told(FrameKind.COUNTERS, payload),
+            FrameKind.DEVICES: lambda seq, payload: self._told(FrameKind.DEVICES, payload),
         }
 
     @property
@@ -267,20 +268,30 @@ class FeedClient:
 
     async def counters(self, timeout_s: float) -> dict[str, dict[str, int]]:
         """What the drivers have counted since the core's start, by device. Raises `TimeoutError`."""
-        self._counting = asyncio.get_running_loop().create_future()
-        if self._link is not None:
-            self._link.write(frame(FrameKind.GET_COUNTERS))
-        async with asyncio.timeout(timeout_s):
-            return await self._counting
+        told = await self._ask(FrameKind.GET_COUNTERS, FrameKind.COUNTERS, timeout_s)
+        return {name: {key: int(n) for key, n in by.items()} for name, by in told.items()}
 
-    def _told_counters(self, seq: int, payload: bytes) -> None:
-        if self._counting is None or self._counting.done():
-            return
-        try:
-            told = {name: {key: int(n) for key, n in by.items()} for name, by in json_payload(payload).items()}
-        except (AttributeError, TypeError, ValueError) as error:
-            raise FeedError(f"not counters: {error}") from None
-        self._counting.set_result(told)
+    async def devices(self, timeout_s: float) -> dict[str, dict[str, Any]]:
+        """Of each device `state`, `cause` in words and `since_ns`. Raises `TimeoutError`."""
+        return await self._ask(FrameKind.GET_DEVICES, FrameKind.DEVICES, timeout_s)
+
+    async def _ask(self, question: FrameKind, answer: FrameKind, timeout_s: float) -> dict[str, Any]:
+        """One question to the core; several who ask the same share the answer."""
+        told = self._asking.get(answer)
+        if told is None or told.done():
+            told = self._asking[answer] = asyncio.get_running_loop().create_future()
+        if self._link is not None:
+            self._link.write(frame(question))
+        async with asyncio.timeout(timeout_s):
+            return await asyncio.shield(told)
+
+    def _told(self, answer: FrameKind, payload: bytes) -> None:
+        asked = self._asking.pop(answer, None)
+        told = json_payload(payload)
+        if not all(isinstance(by, dict) for by in told.values()):
+            raise FeedError(f"not {answer.name.lower()} by device")
+        if asked is not None and not asked.done():
+            asked.set_result(told)
 
     def next_id(self) -> int:
         """A fresh command id."""

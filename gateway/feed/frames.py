@@ -68,6 +68,10 @@ class FrameKind(IntEnum):
     """reader: send the counters of the drivers."""
     COUNTERS = 21
     """core: JSON {device: {counter: number}}."""
+    GET_DEVICES = 22
+    """reader: send what is known of the devices."""
+    DEVICES = 23
+    """core: JSON {device: {state, cause, since_ns}}."""
     ALARMS = 15
     """core: JSON {reset, records}: alarm events, or with reset all alarms that are not normal; seq = last event's."""
 

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -84,6 +84,8 @@ class FeedHub:
     alarms: AlarmRing = field(default_factory=AlarmRing)
     counters: Callable[[], Mapping[str, Mapping[str, int]]] = dict
     """What the drivers have counted, by device."""
+    devices: Callable[[], Mapping[str, Mapping[str, Any]]] = dict
+    """State of each device, why in words, and since when."""
     _readers: set[_Link] = field(default_factory=set)
     _waiting: list[Changes] = field(default_factory=list)
     _flush_handle: asyncio.Handle | None = None
@@ -195,6 +197,7 @@ class _Link(asyncio.Protocol):
             FrameKind.PUBLISH: self._publish,
             FrameKind.GET_SNAPSHOT: self._get_snapshot,
             FrameKind.GET_COUNTERS: self._get_counters,
+            FrameKind.GET_DEVICES: self._get_devices,
             FrameKind.HEARTBEAT: lambda seq, payload: None,
         }
 
@@ -349,6 +352,9 @@ class _Link(asyncio.Protocol):
     def _get_counters(self, seq: int, payload: bytes) -> None:
         counters = {device: dict(figures) for device, figures in self._hub.counters().items()}
         self.reader.transport.write(json_frame(FrameKind.COUNTERS, counters))
+
+    def _get_devices(self, seq: int, payload: bytes) -> None:
+        self.reader.transport.write(json_frame(FrameKind.DEVICES, dict(self._hub.devices())))
 
     def _get_snapshot(self, seq: int, payload: bytes) -> None:
         self._hub.flush()

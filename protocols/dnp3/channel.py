@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from gateway.contracts import LinkSocket
 from protocols.dnp3.association import Association
 from protocols.dnp3.link import LinkFrame, LinkReader
 from protocols.dnp3.linktrace import LinkTrace
@@ -61,6 +62,10 @@ class Channel(ABC):
     def _ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
         """Our address and the peer's."""
 
+    def _socket(self) -> LinkSocket | None:
+        """Where a TCP connection's round trip can be asked."""
+        return None
+
     @abstractmethod
     def drop(self, cause: str) -> None:
         """End at once."""
@@ -92,15 +97,15 @@ class Channel(ABC):
         now = time.monotonic()
         self._sessions = [(association, Session(association.outstation, now)) for association in candidates]
         names = [association.name for association in candidates]
-        self._trace = LinkTrace(self.server.port.trace, names, self.number, *self._ends())
+        self._trace = LinkTrace(self.server.port.trace, names, self.number, *self._ends(), self._socket())
         for association, session in self._sessions:
             if not association.heard:
                 association.hold(self, session)
 
-    def ended(self, outgoing: bool) -> None:
+    def ended(self, outgoing: bool, cause: str = "") -> None:
         """The transport is gone."""
         if self._trace is not None:
-            self._trace.closed(outgoing)
+            self._trace.closed(outgoing, cause)
             self._trace = None
         held = self.associations
         for association in held:
@@ -233,7 +238,7 @@ class TcpChannel(Channel, asyncio.Protocol):
         if self._sessions:
             words = self._cause or (str(exc) if exc is not None else "closed by the master")
             self.server.log.debug("disconnected", peer=self.peer, cause=words)
-        self.ended(bool(self._cause))
+        self.ended(bool(self._cause), self._cause or (str(exc) if exc is not None else ""))
 
     def pause_writing(self) -> None:
         """The peer does not read: read nothing more from it, and do not wait for ever."""
@@ -274,6 +279,10 @@ class TcpChannel(Channel, asyncio.Protocol):
         if transport is None:
             return ("", 0), ("", 0)
         return _end(transport.get_extra_info("sockname")), _end(transport.get_extra_info("peername"))
+
+    def _socket(self) -> LinkSocket | None:
+        found: LinkSocket | None = None if self._transport is None else self._transport.get_extra_info("socket")
+        return found
 
     def _watch_for(self, wait_s: float, look: Any) -> None:
         if self._watch is not None:

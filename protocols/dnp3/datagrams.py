@@ -68,7 +68,7 @@ class UdpChannel(Channel):
     def drop(self, cause: str) -> None:
         self.server.log.info("UDP peer forgotten", peer=self.peer, cause=cause)
         self._endpoint.forget(self._end)
-        self.ended(outgoing=True)
+        self.ended(outgoing=True, cause=cause)
 
     def close(self) -> None:
         self._endpoint.forget(self._end)

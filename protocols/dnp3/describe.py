@@ -46,6 +46,7 @@ from protocols.dnp3.pointtypes import (
     PointType,
 )
 from protocols.dnp3.transport import FIN, FIR, SEQUENCES, Reassembler
+from protocols.dnp3.why import why
 
 OBJECTS_SHOWN: Final = 4
 """Of a long header, unless everything is asked for."""
@@ -86,6 +87,7 @@ class Describer:
         found = next((candidate for candidate in plan.masters if candidate.name == master), None)
         if found is None:
             raise KeyError(master)
+        self._master, self._catalogue = found, catalogue
         self._names = _Names(found, catalogue)
         self._most = (_EVERYTHING, _EVERYTHING) if full else (OBJECTS_SHOWN, HEADERS_SHOWN)
         self._sides = {True: _Side(), False: _Side()}
@@ -94,6 +96,11 @@ class Describer:
         """Complete frames in these octets and what was left of earlier ones."""
         side = self._sides[outgoing]
         return [DescribedFrame(octets, self._words(side, octets, frame)) for octets, frame in side.cut(data)]
+
+    def why(self, outgoing: bool, data: bytes) -> list[str]:
+        """See `FrameDescriber`."""
+        frames = LinkReader().feed(data)
+        return why(self._master, self._catalogue, self._names.find, outgoing, frames[0] if frames else None)
 
     def _words(self, side: _Side, octets: bytes, frame: LinkFrame | None) -> str:
         if frame is None:
@@ -174,20 +181,21 @@ class _Names:
         self._at = dict(zip(keys.tolist(), range(len(columns)), strict=True))
         self._columns, self._catalogue = columns, catalogue
 
-    def _find(self, group: int, index: int | None) -> int | None:
+    def find(self, group: int, index: int | None) -> int | None:
+        """Index of the binding."""
         kind = TYPE_OF_GROUP.get(group)
         return None if kind is None or index is None else self._at.get(kind << 16 | index)
 
     def name(self, group: int, index: int) -> str:
         """Index and point."""
-        at = self._find(group, index)
+        at = self.find(group, index)
         if at is not None:
             return f"{index} {self._catalogue.names[int(self._columns.row[at])]}"
         return f"{index} (not in the map)" if group in TYPE_OF_GROUP else str(index)
 
     def scaling(self, group: int, index: int | None) -> Scaling:
         """How a number of this point is read."""
-        at = self._find(group, index)
+        at = self.find(group, index)
         if at is None:
             return PLAIN
         columns = self._columns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.contracts import FrameTrace, LinkName
+from gateway.contracts import FrameTrace, LinkName, LinkSocket
 
 _HELD: Final = 1_024
 """Octets without a frame of anybody that are kept back to see whose they are."""
@@ -17,9 +17,15 @@ class LinkTrace:
     """
 
     def __init__(
-        self, trace: FrameTrace, masters: list[str], number: int, local: tuple[str, int], peer: tuple[str, int]
+        self,
+        trace: FrameTrace,
+        masters: list[str],
+        number: int,
+        local: tuple[str, int],
+        peer: tuple[str, int],
+        sock: LinkSocket | None = None,
     ) -> None:
-        self._trace = trace
+        self._trace, self._sock = trace, sock
         self._links = {name: LinkName(name, number, local, peer) for name in masters}
         self._open: set[str] = set()
         self._unclaimed = bytearray()
@@ -47,15 +53,15 @@ class LinkTrace:
         self._opened(master)
         self._trace.record(self._links[master], True, data)
 
-    def closed(self, outgoing: bool) -> None:
+    def closed(self, outgoing: bool, cause: str = "") -> None:
         """The connection has ended; by us if `outgoing`."""
         if self._unclaimed:
             self.received(b"", self._last or list(self._links))
         for name in sorted(self._open):
-            self._trace.closed(self._links[name], outgoing)
+            self._trace.closed(self._links[name], outgoing, cause)
         self._open.clear()
 
     def _opened(self, name: str) -> None:
         if name not in self._open:
             self._open.add(name)
-            self._trace.opened(self._links[name])
+            self._trace.opened(self._links[name], self._sock)

@@ -92,6 +92,6 @@ class SerialChannel(Channel):
         self._loop.remove_reader(self._descriptor)
         self._loop.remove_writer(self._descriptor)
         self._port.close()
-        self.ended(outgoing)
+        self.ended(outgoing, cause)
         if not self.closed.done():
             self.closed.set_result(cause)

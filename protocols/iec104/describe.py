@@ -24,6 +24,7 @@ from protocols.iec104.elements import TYPES
 from protocols.iec104.elementwords import Shown, object_words
 from protocols.iec104.errors import Iec104Error
 from protocols.iec104.plan import ServerPlan
+from protocols.iec104.why import why
 
 OBJECTS_SHOWN: Final = 4
 """Of a long ASDU, unless everything is asked for."""
@@ -82,9 +83,11 @@ class Describer:
         found = next((candidate for candidate in plan.masters if candidate.name == master), None)
         if found is None:
             raise KeyError(master)
+        self._master = found
         columns = found.bindings
         keys = columns.ca.astype(np.uint64) << np.uint64(24) | columns.ioa
         self._rows: dict[int, int] = dict(zip(keys.tolist(), columns.row.tolist(), strict=True))
+        self._bindings: dict[int, int] = {key: at for at, key in enumerate(keys.tolist())}
         self._catalogue = catalogue
         self._shown = MAX_LENGTH if full else OBJECTS_SHOWN
         self._sides = {True: _Side(), False: _Side()}
@@ -93,6 +96,12 @@ class Describer:
         """Complete frames in these octets and what was left of earlier ones."""
         side = self._sides[outgoing]
         return [DescribedFrame(frame, self._words(side, frame)) for frame in side.cut(data)]
+
+    def why(self, outgoing: bool, data: bytes) -> list[str]:
+        """See `FrameDescriber`."""
+        if not data or not _whole(data):
+            return ["These octets are no frame."]
+        return why(self._master, self._catalogue, lambda ca, ioa: self._bindings.get(ca << 24 | ioa), outgoing, data)
 
     def _words(self, side: _Side, data: bytes) -> str:
         if not _whole(data):

@@ -50,7 +50,7 @@ class Link(asyncio.Protocol):
         self._server.remember(self._session, self)
         local, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         self._name = LinkName(self.master, self._session.number, _end(local), _end(peer))
-        self._server.port.trace.opened(self._name)
+        self._server.port.trace.opened(self._name, transport.get_extra_info("socket"))
         self._server.log.info("master connected", master=self.master, peer=self.peer)
         self._arm()
 
@@ -72,8 +72,8 @@ class Link(asyncio.Protocol):
         was_active = session is group.active
         group.leave(session)
         self._server.forget(session)
-        self._server.port.trace.closed(self._name, self._cause != _BY_MASTER)
         cause = str(exc) if exc is not None else self._cause
+        self._server.port.trace.closed(self._name, self._cause != _BY_MASTER, cause)
         self._server.log.info("master disconnected", master=self.master, peer=self.peer, cause=cause)
         if was_active:
             self._server.housekeeping.online(self.master, False)

@@ -129,6 +129,7 @@ class ModbusDriver:
             await asyncio.sleep(self._quiet_until - self.now())
         unit.counters["requests"] += 1
         self._asking = unit
+        asked = self.now()
         try:
             answer = await self._client.ask(unit.plan.unit, request, unit.plan.timeout_s)
         except Refusal as error:
@@ -143,6 +144,7 @@ class ModbusDriver:
             if pause_s:
                 self._quiet_until = self.now() + pause_s
         unit.counters["answers"] += 1
+        unit.timed(self.now() - asked)
         self._silent.clear()
         self._heard(unit)
         return answer.data, answer.time_ns
@@ -304,7 +306,10 @@ class ModbusDriver:
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
         """Per device: see `protocols.modbus.unit.COUNTERS`."""
-        return {unit.name: {**unit.counters, "errors": unit.errors} for unit in self._units}
+        return {
+            unit.name: {**unit.counters, "errors": unit.errors, "round_trip_us": int(unit.round_trip_s * 1e6)}
+            for unit in self._units
+        }
 
 
 def _leave_if_cancelled() -> None:

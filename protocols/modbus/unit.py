@@ -33,6 +33,9 @@ class Backoff:
         self._next_s = 0.0
 
 
+_SMOOTHING = 0.1
+
+
 class Unit:
     """State, counters and scans of one device."""
 
@@ -44,6 +47,8 @@ class Unit:
         self.not_before = 0.0
         self.backoff = Backoff(reconnect_max_s)
         self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
+        self.round_trip_s = 0.0
+        """From a request to its answer, smoothed."""
         self.bindings = plan.bindings
         self.targets = {
             int(row): position
@@ -62,6 +67,10 @@ class Unit:
         """The line has come up: another device may stand there now."""
         self.counters["connects"] += 1
         self.not_before = 0.0
+
+    def timed(self, seconds: float) -> None:
+        """An answer came this long after its request."""
+        self.round_trip_s += (seconds - self.round_trip_s) * (_SMOOTHING if self.round_trip_s else 1.0)
 
     def steps(self, position: int, value: float) -> list[list[Way]]:
         """Requests for one write, one after another; each as the ways to make it, in the order they are tried.

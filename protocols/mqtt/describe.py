@@ -40,6 +40,15 @@ class Describer:
         self._rest[outgoing] = rest if len(rest) <= _LARGEST else b""
         return out
 
+    def why(self, outgoing: bool, data: bytes) -> list[str]:
+        """See `FrameDescriber`."""
+        if not outgoing:
+            return ["A message of a topic to which this connection has subscribed: a command, or a host's state."]
+        topic = data.decode("utf-8", "replace")
+        if "BIRTH" in topic:
+            return ["A birth: all metrics as they stand, after a connection or on a host's request."]
+        return ["Points of this message changed beyond their deadbands, or their period was due."]
+
     def _words(self, frame: bytes) -> str:
         start = next((at for at in range(1, min(len(frame), 6)) if frame[at] < 0x80), 1) + 1
         length = int.from_bytes(frame[start : start + 2], "big")

@@ -149,7 +149,7 @@ class Publisher:
         self._flying.clear()
         self._acked.clear()
         self.stream.queue.rewind()
-        self._trace.closed(not was_up)
+        self._trace.closed(not was_up, why)
         if was_up:
             self._keeping.online(self.name, False)
         if was_up or why not in self._told:

@@ -45,8 +45,8 @@ class Traced:
         if self._link is not None:
             self._trace.record(self._link, False, packet(topic, payload, retained))
 
-    def closed(self, outgoing: bool) -> None:
+    def closed(self, outgoing: bool, cause: str) -> None:
         """The connection ended."""
         if self._link is not None:
-            self._trace.closed(self._link, outgoing)
+            self._trace.closed(self._link, outgoing, cause)
             self._link = None

@@ -55,7 +55,10 @@ def test_random_octets(octets: bytes, seed: int) -> None:
 
 @given(st.binary(min_size=1, max_size=249))
 def test_random_information(asdu: bytes) -> None:
-    describe(bytes([0x68, len(asdu) + 4, 0, 0, 0, 0]) + asdu, random.Random(1))
+    frame = bytes([0x68, len(asdu) + 4, 0, 0, 0, 0]) + asdu
+    describe(frame, random.Random(1))
+    for outgoing in (False, True):
+        assert Describer(PLAN, POINTS, "main").why(outgoing, frame)
 
 
 @pytest.mark.parametrize("name", ["090813_diverse.pcap", "JavaRMI_and_IEC_Misc.pcap"])

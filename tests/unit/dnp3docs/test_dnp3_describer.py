@@ -220,3 +220,20 @@ def test_real_captures_are_told_to_the_last_octet() -> None:
         for outgoing, octets in payloads(path):
             for entry in describers[outgoing].feed(outgoing, octets):
                 assert entry.text.isprintable()
+
+
+def test_why_a_frame_was_sent() -> None:
+    describer = Describer(PLAN, POINTS, "main")
+    event = response("02011701 00 81".replace(" ", ""), control="e5")
+    told = describer.why(True, event)
+    assert told[0] == "The answer to the master's last request."
+    assert "confirmation" in told[1]
+    assert told[2].startswith("fault: event of class")
+    assert "polls" in describer.why(False, request("013c0206"))[0]
+    assert describer.why(True, b"\x05\x64") == ["These octets are no frame."]
+    assert "link layer" in describer.why(False, frame(0xC0, 10, 1))[0]
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_why_never_raises(octets: bytes, outgoing: bool) -> None:
+    assert Describer(PLAN, POINTS, "main").why(outgoing, octets)

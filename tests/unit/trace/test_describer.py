@@ -146,3 +146,26 @@ def test_frames_are_whole_however_they_are_cut() -> None:
 def test_a_master_that_is_none() -> None:
     with pytest.raises(KeyError):
         Describer(PLAN, POINTS, "nobody")
+
+
+def because(octets: str, outgoing: bool = True) -> list[str]:
+    return describer().why(outgoing, bytes.fromhex(octets))
+
+
+def test_why_a_value_was_sent() -> None:
+    """The cause of transmission in a sentence, and the rule of each point that was told by itself."""
+    told = because(i_frame(f"24 01 03 00 0100 a20f00 00004842{'00'}{TAG}"))
+    assert told[0].startswith("Spontaneous")
+    assert told[1] == "poi/frequency: no deadband, every change is told."
+    assert "interrogated the whole station" in because(i_frame("03 01 14 00 0100 d10700 02"))[0]
+    assert "acknowledgement" in because("680401001000")[0]
+    assert "starts data transfer" in because("680407000000", outgoing=False)[0]
+    assert because("68") == ["These octets are no frame."]
+
+
+def test_why_a_deadband_was_passed() -> None:
+    rows = [(0, 1, 4001, "M_ME_TF_1", 0, 5.0, 0, 0)]
+    plan = ServerPlan(name="sldc", host="127.0.0.1", port=0, masters=[main_master(bindings=columns(rows))])
+    frame = bytes.fromhex(i_frame(f"24 01 03 00 0100 a10f00 0000484200{TAG}"))
+    told = Describer(plan, POINTS, "main").why(True, frame)
+    assert told[1] == "bess1/power: deadband 5 kW, against the value last reported to this master."

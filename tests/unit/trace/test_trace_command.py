@@ -11,9 +11,10 @@ import pytest
 
 from gateway.cli import trace as command
 from gateway.cli.session import NotRunningError
-from gateway.cli.trace import TraceError, TraceOptions, find_master, trace
+from gateway.cli.trace import TraceOptions, find_master, trace
 from gateway.points import PointCatalogue
 from gateway.siteplan import ServerEntry, SitePlan
+from gateway.tracereader import TraceError
 from tests.contract.test_servers import main_master, plan
 
 FRAME = "680407000000"
@@ -76,7 +77,7 @@ class FakeWorker:
             if interrupted:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(command, "_lines", read)
+        monkeypatch.setattr(command, "lines", read)
 
 
 LINK = {"link": 3, "local": ["127.0.0.1", 2404], "peer": ["::1", 40_001], "whole": True}
