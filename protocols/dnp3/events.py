@@ -117,7 +117,8 @@ class EventBuffer:
     def offer_again(self, numbers: Numbers) -> Numbers:
         """No confirmation came for these: they wait again, in their old place.
 
-        Returns the numbers of those that something newer has superseded meanwhile; they are gone.
+        Returns the numbers of those that something newer has superseded meanwhile; they are gone. So are they when the
+        newer one was confirmed or dropped already: an old value never follows a newer one.
         """
         slots = self._sent(np.sort(numbers))
         numbers = self._number[slots].copy()

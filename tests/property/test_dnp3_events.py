@@ -54,6 +54,8 @@ class Buffers(RuleBasedStateMachine):
         self.entries: list[Entry] = []
         self.responses: list[Response] = []
         self.value = 0
+        self.newest = 0.0
+        """The value of the newest event there ever was of the point that keeps that one alone."""
         self.seq = 0
         self.lost = 0
 
@@ -72,6 +74,7 @@ class Buffers(RuleBasedStateMachine):
         newest = [entry for entry in new if entry.point == 3][-1:]
         new = [entry for entry in new if entry.point != 3 or entry in newest]
         if newest:
+            self.newest = newest[0].value
             self.entries = [entry for entry in self.entries if entry.point != 3 or entry.sent]
         for number in (1, 2):
             mine = [entry for entry in new if CLASS_OF[entry.point] == number]
@@ -115,8 +118,7 @@ class Buffers(RuleBasedStateMachine):
         self.store.offer_again(response.sent)
         for entry in response.entries:
             entry.sent = False
-        newest = max((entry.value for entry in self.entries if entry.point == 3), default=0.0)
-        self.entries = [entry for entry in self.entries if entry.point != 3 or entry.sent or entry.value == newest]
+        self.entries = [e for e in self.entries if e.point != 3 or e.sent or e.value == self.newest]
 
     @invariant()
     def same(self) -> None:
@@ -132,3 +134,64 @@ class Buffers(RuleBasedStateMachine):
 
 TestBuffers = Buffers.TestCase
 TestBuffers.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+
+
+class Master:
+    """Has sent for events of class 2 and answers, or not, in an order of its own."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        table = Table(5)
+        table.quality[:] = 0
+        self.store = EventStore(Database(columns(ROWS), table), (capacity,) * 3, table, EventQueue(3 * capacity))
+        self.store.begin()
+        self.changes = 0
+
+    def changes_to(self, row: int, value: float) -> None:
+        self.changes += 1
+        self.store.changes(np.array([(row, 0, value, self.changes)], CHANGE), self.changes)
+
+    def reads(self) -> tuple[list[float], Sent]:
+        chosen, sent = self.store.choose(frozenset({2}), 100, self.store.next_number), Sent()
+        self.store.send(chosen, len(chosen), sent)
+        return chosen.events["value"].tolist(), sent
+
+
+def test_of_the_newest_alone_an_old_value_is_not_offered_again_after_a_newer_one_was_confirmed() -> None:
+    master = Master()
+    master.changes_to(3, 1.0)
+    values, first = master.reads()
+    assert values == [1.0]
+    master.changes_to(3, 2.0)
+    values, second = master.reads()
+    assert values == [2.0]
+    master.store.confirm(second)
+    master.store.offer_again(first)
+    assert master.reads()[0] == []
+    master.store.settle()
+    assert (len(master.store), len(master.store.queue), master.store.lost) == (0, 0, 0)
+    master.changes_to(3, 3.0)
+    assert master.reads()[0] == [3.0]
+
+
+def test_of_the_newest_alone_an_old_value_is_not_offered_again_after_a_newer_one_was_dropped() -> None:
+    master = Master(capacity=2)
+    master.changes_to(3, 1.0)
+    _, first = master.reads()
+    master.changes_to(3, 2.0)
+    master.changes_to(1, 10.0)
+    assert (master.store.lost, master.store.overflowing) == (1, True)
+    master.store.offer_again(first)
+    assert master.store.overflowing, "the master is told that it has missed something"
+    assert master.reads()[0] == [10.0]
+
+
+def test_of_a_sequence_everything_is_offered_again_in_its_old_place() -> None:
+    master = Master()
+    master.changes_to(1, 1.0)
+    _, first = master.reads()
+    master.changes_to(1, 2.0)
+    _, second = master.reads()
+    master.changes_to(1, 3.0)
+    master.store.confirm(second)
+    master.store.offer_again(first)
+    assert master.reads()[0] == [1.0, 3.0]
