@@ -29,6 +29,14 @@ def demo(tmp_path: Path) -> Iterator[DemoSite]:
         print(site.log_path.read_text())
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Processes started from here hear Ctrl-C, as in a terminal: what a script runs in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def converse(demo: DemoSite) -> None:
     """A master's ordinary visit: interrogation, clock, commands (one is refused), events."""
     with C104Master(demo.port) as master:
@@ -104,6 +112,7 @@ def tshark(demo: DemoSite, capture: Path, chosen: str, *arguments: str) -> list[
     return done.stdout.splitlines()
 
 
+@pytest.mark.usefixtures("terminal")
 def test_following_while_a_capture_is_written_ends_cleanly_with_ctrl_c(demo: DemoSite) -> None:
     capture = demo.folder / "live.pcap"
     follower = follow(demo, "--pcap", str(capture))
