@@ -4,4 +4,5 @@
 
 export const PAGES = [
   {name: "overview", title: "Overview", module: "./pages/overview.js", right: "viewer"},
+  {name: "communications", title: "Communications", module: "./pages/communications.js", style: "./pages/communications.css", right: "viewer"},
 ];

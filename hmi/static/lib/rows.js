@@ -54,6 +54,15 @@ export class Rows {
     if (act) this._onpick?.(this.items.at(this.current), this.current);
   }
 
+  // Bring a row into sight without choosing it.
+  reveal(index) {
+    const top = index * this._height;
+    if (top < this._scroll.scrollTop) this._scroll.scrollTop = top;
+    const bottom = top + this._height - this._scroll.clientHeight;
+    if (bottom > this._scroll.scrollTop) this._scroll.scrollTop = bottom;
+    this._draw();
+  }
+
   end() {
     this._watch.disconnect();
   }
