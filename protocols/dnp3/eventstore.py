@@ -89,6 +89,9 @@ class EventStore:
         self._reported[before.index[known]] = True
         numbers = self.queue.numbers
         events = self.queue.take(len(numbers))
+        keep = self._newest_of(events)
+        self.queue.release_some(numbers[~keep])
+        events, numbers = events[keep], numbers[keep]
         if len(events):
             # A point that has lost its class since keeps what waits for it in class 1.
             classes = np.maximum(self._database.event_class[events["binding"].astype(np.intp) % size], 1)

@@ -140,11 +140,18 @@ class Master:
     """Has sent for events of class 2 and answers, or not, in an order of its own."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        table = Table(5)
-        table.quality[:] = 0
-        self.store = EventStore(Database(columns(ROWS), table), (capacity,) * 3, table, EventQueue(3 * capacity))
-        self.store.begin()
+        self.table = Table(5)
+        self.table.quality[:] = 0
+        self.capacity = (capacity,) * 3
+        self.queue = EventQueue(3 * capacity)
         self.changes = 0
+        self.store = self.started()
+        self.store.begin()
+
+    def started(self) -> EventStore:
+        """A store on the queue as it is: after a restart, what was taken is to be taken again."""
+        self.queue.rewind()
+        return EventStore(Database(columns(ROWS), self.table), self.capacity, self.table, self.queue)
 
     def changes_to(self, row: int, value: float) -> None:
         self.changes += 1
@@ -183,6 +190,18 @@ def test_of_the_newest_alone_an_old_value_is_not_offered_again_after_a_newer_one
     master.store.offer_again(first)
     assert master.store.overflowing, "the master is told that it has missed something"
     assert master.reads()[0] == [10.0]
+
+
+def test_of_the_newest_alone_a_restart_offers_one_event_though_an_older_one_was_on_its_way() -> None:
+    master = Master()
+    master.changes_to(3, 1.0)
+    master.changes_to(1, 10.0)
+    master.reads()
+    master.changes_to(3, 2.0)
+    assert len(master.queue) == 3
+    master.store = master.started()
+    assert len(master.queue) == 2
+    assert master.reads()[0] == [10.0, 2.0]
 
 
 def test_of_a_sequence_everything_is_offered_again_in_its_old_place() -> None:
