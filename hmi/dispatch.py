@@ -1,17 +1,23 @@
-"""Between Starlette and the handlers: rights, sizes, checked bodies, answers and refusals in JSON."""
+"""Between Starlette and the handlers: rights, sizes, checked bodies, the record, answers and refusals in JSON."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import time
+import typing
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.users.roles import Role
-from hmi.access.asking import peer_of, person_of
+from hmi.access.asking import asker_of, peer_of
+from hmi.access.limits import Buckets
 from hmi.access.login import Gatekeeper
 from hmi.access.person import Person
 from hmi.desk import Desk
@@ -19,29 +25,83 @@ from hmi.endpoint import Body, Endpoint, Nothing, Visit
 from hmi.refusal import Refusal
 
 _ROLE_WORDS = {Role.OPERATOR: "an operator's", Role.ENGINEER: "an engineer's", Role.ADMINISTRATOR: "an administrator's"}
+_STRANGERS_PER_S: Final = 0.2
+_STRANGERS_AT_ONCE: Final = 30
+"""Refusals of one peer without a login that enter the record."""
+_MUST_CHANGE: Final = "choose an own password first (POST /api/password)"
 
 
-def route(endpoint: Endpoint, desk: Desk, gatekeeper: Gatekeeper) -> Route:
+@dataclass(slots=True)
+class Calls:
+    """What was answered, by status, and the brake on what strangers put into the record."""
+
+    by_status: Counter[int] = field(default_factory=Counter)
+    strangers: Buckets = field(default_factory=lambda: Buckets(_STRANGERS_PER_S, _STRANGERS_AT_ONCE))
+
+
+def route(endpoint: Endpoint, desk: Desk, gatekeeper: Gatekeeper, calls: Calls) -> Route:
     """The Starlette route of an endpoint."""
     adapter: TypeAdapter[Any] | None = None if endpoint.answer is None else TypeAdapter(endpoint.answer)
+    record = _Record(endpoint, desk, calls)
 
-    async def serve(request: Request) -> Response:
-        try:
-            person = _person(endpoint, request, gatekeeper)
-            query = _checked(endpoint.query, dict(request.query_params), "query")
-            body = Nothing() if endpoint.raw else await _body(endpoint, request)
-            visit = Visit(
-                desk=desk, person=person, body=body, query=query, path=dict(request.path_params), request=request
-            )
-            answer = await endpoint.handler(visit)
-        except Refusal as refusal:
-            return refused(refusal)
+    async def answer_to(request: Request, person: Person) -> Response:
+        query = _checked(endpoint.query, _plain(endpoint.query, request.query_params), "query")
+        body = Nothing() if endpoint.raw else await _body(endpoint, request)
+        record.begins(request, person)
+        visit = Visit(desk=desk, person=person, body=body, query=query, path=dict(request.path_params), request=request)
+        answer = await endpoint.handler(visit)
         if isinstance(answer, Response):
             return answer
         data = json.dumps(answer).encode() if adapter is None else adapter.dump_json(answer)
         return Response(data, media_type="application/json", headers={"Cache-Control": "no-store"})
 
+    async def serve(request: Request) -> Response:
+        person: Person | None = None
+        try:
+            person = _person(endpoint, request, desk, gatekeeper)
+            response = await answer_to(request, person)
+        except Refusal as refusal:
+            record.refused(request, refusal.person if isinstance(refusal, Denied) else person, refusal)
+            response = refused(refusal)
+        calls.by_status[response.status_code] += 1
+        return response
+
     return Route(endpoint.path, serve, methods=[endpoint.method])
+
+
+class _Record:
+    """The lines of the audit about calls of one endpoint: what changes something, and what is denied."""
+
+    def __init__(self, endpoint: Endpoint, desk: Desk, calls: Calls) -> None:
+        self._endpoint, self._desk, self._calls = endpoint, desk, calls
+        self._changes = endpoint.method != "GET" and endpoint.right is not None
+
+    def begins(self, request: Request, person: Person) -> None:
+        """Before it is done. Raises `Refusal` (503): what cannot be recorded is not done."""
+        if self._changes and not self._line("call", request, person):
+            raise Refusal(503, "the record cannot be written: nothing can be changed here")
+
+    def refused(self, request: Request, person: Person | None, refusal: Refusal) -> None:
+        """Of somebody who is known all that was denied; of strangers what they tried to change, so many of it."""
+        if person is None or not person.name:
+            tried = self._endpoint.method != "GET" and self._endpoint.right is not None
+            worth = tried or refusal.status == 403
+            if not worth or self._calls.strangers.take(peer_of(request), time.monotonic()) > 0:
+                return
+        elif not self._changes and refusal.status != 403:
+            return
+        self._line("denied", request, person, status=refusal.status, text=refusal.text[:300])
+
+    def _line(self, step: str, request: Request, person: Person | None, **facts: object) -> bool:
+        return self._desk.audit.record(
+            step=step,
+            call=f"{self._endpoint.method} {request.url.path[:300]}",
+            user=person.name if person is not None else "",
+            role=person.role.value if person is not None and person.name else "",
+            peer=peer_of(request),
+            server="hmi",
+            **facts,
+        )
 
 
 def refused(refusal: Refusal) -> JSONResponse:
@@ -50,13 +110,25 @@ def refused(refusal: Refusal) -> JSONResponse:
     return JSONResponse(content, refusal.status, headers={"Cache-Control": "no-store", **refusal.headers})
 
 
-def _person(endpoint: Endpoint, request: Request, gatekeeper: Gatekeeper) -> Person:
-    if endpoint.right is None:
-        return Person(name="", role=Role.VIEWER, peer=peer_of(request))
-    person = person_of(request, gatekeeper, endpoint.method, touch=not endpoint.quiet)
+def _person(endpoint: Endpoint, request: Request, desk: Desk, gatekeeper: Gatekeeper) -> Person:
+    peer = peer_of(request)
+    if endpoint.right is None or (endpoint.open_to is not None and endpoint.open_to(desk.plan, peer)):
+        return Person(name="", role=Role.VIEWER, peer=peer)
+    asker = asker_of(request, gatekeeper, endpoint.method, touch=not endpoint.quiet)
+    person = asker.person
+    if asker.must_change and not endpoint.before_change:
+        raise Denied(person, _MUST_CHANGE)
     if not person.may(endpoint.right):
-        raise Refusal(403, f"this needs {_ROLE_WORDS[endpoint.right]} right; {person.name} is {person.role}")
+        raise Denied(person, f"this needs {_ROLE_WORDS[endpoint.right]} right; {person.name} is {person.role}")
     return person
+
+
+class Denied(Refusal):
+    """A right is missing (403). Who it was enters the record."""
+
+    def __init__(self, person: Person, text: str) -> None:
+        super().__init__(403, text)
+        self.person = person
 
 
 async def _body(endpoint: Endpoint, request: Request) -> Any:
@@ -80,6 +152,12 @@ async def read_body(request: Request, limit: int) -> bytes:
         if len(found) > limit:
             raise Refusal(413, f"the body has more than {limit} octets")
     return bytes(found)
+
+
+def _plain(model: type[Body], query: QueryParams) -> dict[str, Any]:
+    """The query as the model takes it: what is a list there may be given again and again."""
+    lists = {name for name, of in model.model_fields.items() if typing.get_origin(of.annotation) is list}
+    return {name: query.getlist(name) if name in lists else query[name] for name in query}
 
 
 def _checked(model: type[Body], found: Any, where: str) -> Any:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from gateway.users.roles import Role
 from hmi.access.person import Person
 from hmi.desk import Desk
+from hmi.plan import HmiPlan
 
 BODY_BYTES: Final = 64 << 10
 """What a call may send unless it says otherwise."""
@@ -81,5 +82,9 @@ class Endpoint:
     body_bytes: int = BODY_BYTES
     quiet: bool = False
     """A call that a page makes by itself: it keeps no session alive."""
+    before_change: bool = False
+    """Open to who must first choose an own password."""
+    open_to: Callable[[HmiPlan, str], bool] | None = None
+    """Whether this peer may call without a login."""
     responses: Mapping[int, str] = field(default_factory=dict)
-    """Further statuses that it may answer with, and when."""
+    """Further statuses that it may answer with, and when; see `hmi.openapi` for those that every call may."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import logging
 import socket
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -22,33 +25,71 @@ from gateway.log import get_log
 from gateway.points.change import Changes
 from gateway.processplans import ScreenPlan
 from gateway.siteplan import SitePlan
+from gateway.tls.door import TlsDoor
+from gateway.tls.findings import findings
+from hmi.access.door import Door
+from hmi.access.firstuser import first_user
+from hmi.access.http import Http, Socket
 from hmi.access.login import Gatekeeper
+from hmi.access.peers import Peers
 from hmi.access.sessions import Sessions
-from hmi.api.tables import TOPICS
+from hmi.access.tokens import TokenStore
+from hmi.api.session import session_endpoints
+from hmi.api.tables import ENDPOINTS, TOPICS
 from hmi.app import build_app
 from hmi.desk import Desk
+from hmi.dispatch import Calls
 from hmi.plan import HmiPlan
 
 _KEEP_ALIVE_S: Final = 20
 _LAST_WORDS_S: Final = 1
-_CONNECTIONS: Final = 300
+_RENEW_S: Final = 6 * 3600.0
 _MESSAGE_BYTES: Final = 256 << 10
 _HEAD_BYTES: Final = 32 << 10
 
 
 class _Server(uvicorn.Server):
-    """Signals are the child's business."""
+    """Signals are the child's business; every connection comes through the door."""
+
+    def __init__(self, config: uvicorn.Config, door: Door) -> None:
+        super().__init__(config)
+        self._door = door
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        def http() -> Http:
+            return Http(self._door, self.config, self.server_state, {})
+
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(lambda: self._door.entry(http), sock=each, backlog=self.config.backlog)
+            for each in sockets or ()
+        ]
+        await self.lifespan.startup()
+        self.started = True
+
+
+class _Uvicorn(logging.Handler):
+    """What uvicorn has to say: an error in a call is a line of our log, what a peer does wrong is none."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.ERROR)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        cause = "".join(traceback.format_exception(error)) if error is not None else ""
+        self._log.error("error in a call", text=record.getMessage().strip(), cause=cause)
 
 
 class Hmi:
     """Listens to its `FeedClient` and serves."""
 
     def __init__(self, site: SitePlan, plan: HmiPlan, log: Log) -> None:
-        self.plan, self._log = plan, log
+        self.site, self.plan, self._log = site, plan, log
         size = len(site.catalogue)
         self.client = FeedClient(
             socket_path(site.state_dir), "hmi", SCREEN, size, self, log.bind(part="feed"), alarms=site.alarms
@@ -56,7 +97,11 @@ class Hmi:
         self.audit = AuditLog(site.state_dir / "audit", log.bind(part="audit"), "hmi", ": nothing can be changed here")
         self.desk = Desk(site, plan, self.client, self.audit, log)
         users = Path(plan.users) if plan.users else site.state_dir / "users.yaml"
-        self.gatekeeper = Gatekeeper(users, Sessions(plan.idle_s, plan.longest_s), self.audit, log)
+        tokens = TokenStore(site.state_dir / "tokens.json", log)
+        self.gatekeeper = Gatekeeper(users, Sessions(plan.idle_s, plan.longest_s), tokens, self.audit, log)
+        tls = plan.tls_files(site.state_dir)
+        self.door = Door(Peers(plan.addresses), None if tls is None else TlsDoor(tls, log), log)
+        self.calls = Calls()
         self._ready = asyncio.Event()
         for topic in TOPICS:
             if topic.begin is not None:
@@ -86,8 +131,9 @@ class Hmi:
     async def run(self, child: Child) -> None:
         """Serve until told to stop. Raises `OSError` when the address cannot be had."""
         self.audit.start()
+        self._prepare()
         listening = self._listen()
-        server = _Server(self._config())
+        server = _Server(self._config(), self.door)
         stopping = asyncio.create_task(child.stopping.wait())
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self.client.run()), stopping]
         try:
@@ -96,7 +142,8 @@ class Hmi:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if ready.done():
                 serving = asyncio.create_task(server.serve([listening]))
-                tasks += [serving, *(asyncio.create_task(work()) for work in self.desk.background)]
+                own = (self.door.watch, self.gatekeeper.watch, self._renew)
+                tasks += [serving, *(asyncio.create_task(work()) for work in (*own, *self.desk.background))]
                 child.ready()
                 await asyncio.wait({*tasks} - {ready}, return_when=asyncio.FIRST_COMPLETED)
                 server.should_exit = True
@@ -110,9 +157,32 @@ class Hmi:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             listening.close()
+            await self.door.close()
             self.gatekeeper.close()
             self.desk.close()
             self.audit.stop()
+
+    def _prepare(self) -> None:
+        """Certificate, tokens, and the first user. Raises `OSError`."""
+        if self.door.tls is not None:
+            self._keep_own()
+            self.door.tls.open()
+        self.gatekeeper.tokens.open()
+        first_user(self.gatekeeper.users.path, self.plan.where, self.site.path, self._log)
+        self.gatekeeper.refresh()
+
+    def _keep_own(self) -> None:
+        from hmi.owncertificate import keep_own  # noqa: PLC0415 - loads cryptography, which plain HTTP does without
+
+        keep_own(self.plan, self.site.state_dir, self.site.name, self._log)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(_RENEW_S)
+            if self.door.tls is not None:
+                await self.desk.on_disk(self._keep_own)
+                for finding in await self.desk.on_disk(findings, self.door.tls.plan):
+                    self._log.warning("tls files", finding=finding.text)
 
     def _listen(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.plan.host else socket.AF_INET
@@ -126,10 +196,13 @@ class Hmi:
         return listening
 
     def _config(self) -> uvicorn.Config:
+        endpoints = [*session_endpoints(self.gatekeeper), *ENDPOINTS]
+        logger = logging.getLogger("uvicorn")
+        logger.handlers, logger.propagate = [_Uvicorn(self._log)], False
         return uvicorn.Config(
-            build_app(self.desk, self.gatekeeper),
-            http="h11",
-            ws="websockets-sansio",
+            build_app(self.desk, self.gatekeeper, endpoints, self.calls),
+            http=Http,
+            ws=functools.partial(Socket, self.door),  # type: ignore[arg-type]
             ws_max_size=_MESSAGE_BYTES,
             ws_per_message_deflate=False,
             lifespan="off",
@@ -137,7 +210,6 @@ class Hmi:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=_CONNECTIONS,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_LAST_WORDS_S,
             h11_max_incomplete_event_size=_HEAD_BYTES,

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gateway.contracts.places import Report
-from gateway.contracts.settings import Strict
+from gateway.contracts.settings import PeerAddress, Strict
 from gateway.sitesection import Section
-from hmi.plan import HmiPlan
+from gateway.tls.findings import findings
+from gateway.tls.plan import TlsPlan
+from hmi.plan import HmiPlan, HmiTls
+
+
+def _as_text(value: object) -> object:
+    """YAML reads 1.3 as a number."""
+    return str(value) if isinstance(value, float) else value
+
+
+class HmiTlsSettings(Strict):
+    """`tls:` of `hmi:`. Paths of PEM files, relative to the site file; both or none."""
+
+    certificate: str = ""
+    key: str = ""
+    passphrase: str = ""
+    minimum: Annotated[Literal["1.2", "1.3"], BeforeValidator(_as_text)] = "1.2"
 
 
 class HmiSettings(Strict):
@@ -19,10 +35,14 @@ class HmiSettings(Strict):
 
     listen: str = "127.0.0.1:8080"
     users: str = ""
-    idle_min: Annotated[float, Field(ge=1, le=24 * 60)] = 15
+    idle_min: Annotated[float, Field(ge=0.1, le=24 * 60)] = 15
     longest_h: Annotated[float, Field(gt=0, le=24 * 7)] = 12
     hosts: list[str] = Field(default_factory=list)
     drawing: str = ""
+    tls: HmiTlsSettings | None = None
+    insecure: bool = False
+    addresses: list[PeerAddress] = Field(default_factory=list)
+    metrics_addresses: list[PeerAddress] = Field(default_factory=list)
 
 
 class HmiSection:
@@ -43,7 +63,43 @@ class HmiSection:
             longest_s=settings.longest_h * 3600,
             hosts=tuple(settings.hosts),
             drawing=drawing,
+            tls=_tls(settings, host, folder, section, report),
+            addresses=tuple(settings.addresses),
+            metrics_addresses=tuple(settings.metrics_addresses),
         )
+
+
+def _tls(settings: HmiSettings, host: str, folder: Path, section: Section, report: Report) -> HmiTls | None:
+    """Beyond the loopback always, unless the engineer has written that it is to be without."""
+    outside, given = not ipaddress.ip_address(host).is_loopback, settings.tls
+    if settings.insecure and given is not None:
+        report.error(section.key_place("insecure"), "insecure: true beside tls: one of them is meant")
+    if settings.insecure and outside and not settings.addresses:
+        report.error(
+            section.key_place("insecure"),
+            f"insecure: true on {host}: passwords and commands pass in clear; addresses that may come in expected",
+        )
+    if outside and not settings.addresses and not settings.insecure:
+        report.warning(
+            section.key_place("listen"),
+            f"listen is {host}: every machine that reaches it may try to log in; addresses names those that may",
+        )
+    if given is None:
+        return HmiTls() if outside and not settings.insecure else None
+    if bool(given.certificate) != bool(given.key):
+        report.error(section.key_place("tls"), "tls: certificate and key, or neither (an own one is made)")
+    tls = HmiTls(
+        certificate=_file(given.certificate, folder, "tls certificate", section, report, "tls"),
+        key=_file(given.key, folder, "tls key", section, report, "tls"),
+        passphrase=given.passphrase,
+        minimum=given.minimum,
+    )
+    if tls.certificate and Path(tls.certificate).is_file() and tls.key and Path(tls.key).is_file():
+        for finding in findings(
+            TlsPlan(certificate=tls.certificate, key=tls.key, passphrase=tls.passphrase, anyone=True)
+        ):
+            (report.error if finding.fatal else report.warning)(section.key_place("tls"), f"tls: {finding.text}")
+    return tls
 
 
 def _endpoint(listen: str, section: Section, report: Report) -> tuple[str, int]:
@@ -59,10 +115,10 @@ def _endpoint(listen: str, section: Section, report: Report) -> tuple[str, int]:
     return host, int(port)
 
 
-def _file(name: str, folder: Path, key: str, section: Section, report: Report) -> str:
+def _file(name: str, folder: Path, what: str, section: Section, report: Report, key: str = "") -> str:
     if not name:
         return ""
     path = (folder / name).resolve()
     if not path.is_file():
-        report.error(section.key_place(key), f"{key}: no file {path}")
+        report.error(section.key_place(key or what), f"{what}: no file {path}")
     return str(path)

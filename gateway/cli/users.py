@@ -1,7 +1,8 @@
 """`gridgate user`: adds, lists and removes people of a site's users file, and sets their passwords.
 
 A password comes from the terminal (asked for twice, not shown) or from standard input, never from the command line,
-where every user of the machine could read it.
+where every user of the machine could read it. With `--random` one is made and printed once; the person must choose an
+own one at the first login.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 import getpass
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,10 @@ def add_user_command(add: Add, add_site: AddSite, load: Load) -> None:
         "--role", action="append", choices=[role.value for role in Role], help="add: may be given again; default viewer"
     )
     command.add_argument("--certificate", type=Path, metavar="FILE", help="add: of a user who logs in by certificate")
-    command.add_argument("--server", default="", help="whose users file, where the site has several")
+    command.add_argument(
+        "--random", action="store_true", help="add, passwd: make a password and print it; it must be changed at login"
+    )
+    command.add_argument("--server", default="", help="whose users file, where the site has several; hmi: the HMI's")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,8 @@ class UserOptions:
     roles: frozenset[str] = frozenset()
     certificate: Path | None = None
     server: str = ""
+    random: bool = False
+    password: str = field(default="", repr=False)
 
 
 def _options(arguments: argparse.Namespace) -> UserOptions:
@@ -58,26 +64,42 @@ def _options(arguments: argparse.Namespace) -> UserOptions:
         roles=frozenset(arguments.role or ()),
         certificate=arguments.certificate,
         server=arguments.server,
+        random=arguments.random,
     )
 
 
 def user(plan: SitePlan, options: UserOptions) -> int:
     """Do it; returns the exit code."""
-    from gateway.users.store import UserFileError, read_users
+    from gateway.users.store import UserFileError, changed_users
 
     try:
         path = _users_file(plan, options.server)
-        users = read_users(path) if path.exists() else {}
-        return _ACTIONS[options.action](path, users, options)
+        if options.action == "passwd" or (options.action == "add" and (options.random or not options.certificate)):
+            # Before the file is locked: a person types as slowly as they like.
+            options = replace(options, password=_password(options))
+        with changed_users(path) as users:
+            done = _ACTIONS[options.action](path, users, options)
     except UserFileError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    sys.stdout.write(done)
+    return 0
+
+
+def screen_users(plan: SitePlan) -> Path | None:
+    """The HMI's file of users; None: the site has no HMI."""
+    if plan.screen is None:
+        return None
+    return Path(plan.screen.users) if plan.screen.users else plan.state_dir / "users.yaml"
 
 
 def _users_file(plan: SitePlan, server: str) -> Path:
     from gateway.users.store import UserFileError
 
     named = {entry.name: getattr(entry.plan, "users", "") for entry in plan.servers}
+    screen = screen_users(plan)
+    if screen is not None:
+        named["hmi"] = str(screen)
     files = {path for name, path in named.items() if path and server in ("", name)}
     if len(files) == 1:
         return Path(files.pop())
@@ -87,7 +109,7 @@ def _users_file(plan: SitePlan, server: str) -> Path:
     raise UserFileError(f"{plan.path}: say whose users file with --server (one of {names})")
 
 
-def _add(path: Path, users: dict[str, User], options: UserOptions) -> int:
+def _add(path: Path, users: dict[str, User], options: UserOptions) -> str:
     from gateway.users.store import NAME, User, UserFileError, hash_password
 
     if not NAME.fullmatch(options.name):
@@ -97,37 +119,43 @@ def _add(path: Path, users: dict[str, User], options: UserOptions) -> int:
     if options.name in users:
         raise UserFileError(f"user {options.name} exists already; gridgate user passwd sets another password")
     prints = (_fingerprint(options.certificate),) if options.certificate else ()
-    password = "" if prints else hash_password(_asked_password())
     roles = options.roles or frozenset((Role.VIEWER.value,))
-    users[options.name] = User(name=options.name, roles=roles, password=password, certificates=prints)
-    return _write(path, users, f"user {options.name} added: {', '.join(sorted(roles))}")
+    users[options.name] = User(
+        name=options.name,
+        roles=roles,
+        password=hash_password(options.password) if options.password or not prints else "",
+        certificates=prints,
+        must_change=options.random,
+    )
+    return f"user {options.name} added: {', '.join(sorted(roles))} ({path})\n{_shown(options)}"
 
 
-def _passwd(path: Path, users: dict[str, User], options: UserOptions) -> int:
+def _passwd(path: Path, users: dict[str, User], options: UserOptions) -> str:
     from gateway.users.store import hash_password
 
     known = _known(path, users, options.name)
-    users[options.name] = replace(known, password=hash_password(_asked_password()))
-    return _write(path, users, f"password of {options.name} set")
+    users[options.name] = replace(known, password=hash_password(options.password), must_change=options.random)
+    return f"password of {options.name} set ({path})\n{_shown(options)}"
 
 
-def _list(path: Path, users: dict[str, User], options: UserOptions) -> int:
+def _list(path: Path, users: dict[str, User], options: UserOptions) -> str:
+    lines = []
     for name in sorted(users):
         known = _known(path, users, name)
         roles = [role.value for role in Role if role.value in known.roles]
-        ways = ["password"] if known.password else []
+        ways = ["password to be changed" if known.must_change else "password"] if known.password else []
         ways += ["certificate"] * len(known.certificates)
-        sys.stdout.write(f"{name:<24} {', '.join(roles):<24} {', '.join(ways) or 'cannot log in'}\n")
-    return 0
+        lines.append(f"{name:<24} {', '.join(roles):<24} {', '.join(ways) or 'cannot log in'}\n")
+    return "".join(lines)
 
 
-def _remove(path: Path, users: dict[str, User], options: UserOptions) -> int:
+def _remove(path: Path, users: dict[str, User], options: UserOptions) -> str:
     _known(path, users, options.name)
     del users[options.name]
-    return _write(path, users, f"user {options.name} removed")
+    return f"user {options.name} removed ({path})\n"
 
 
-_ACTIONS: dict[str, Callable[[Path, dict[str, User], UserOptions], int]] = {
+_ACTIONS: dict[str, Callable[[Path, dict[str, User], UserOptions], str]] = {
     "add": _add,
     "passwd": _passwd,
     "list": _list,
@@ -143,12 +171,16 @@ def _known(path: Path, users: dict[str, User], name: str) -> User:
     return users[name]
 
 
-def _write(path: Path, users: dict[str, User], done: str) -> int:
-    from gateway.users.store import write_users
+def _password(options: UserOptions) -> str:
+    from gateway.users.store import random_password
 
-    write_users(path, users)
-    sys.stdout.write(f"{done} ({path})\n")
-    return 0
+    return random_password() if options.random else _asked_password()
+
+
+def _shown(options: UserOptions) -> str:
+    if not options.random:
+        return ""
+    return f"password, shown once: {options.password}\nat the first login an own one must be chosen\n"
 
 
 def _asked_password() -> str:

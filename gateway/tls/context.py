@@ -17,7 +17,8 @@ _PARTIAL_CHAIN: Final = ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
 
 
 def tls_context(plan: TlsPlan, masters: Iterable[str] = (), *, client: bool = False) -> ssl.SSLContext:
-    """A context that demands a certificate: one of those pinned for these masters, or, if none is, one of `plan.ca`.
+    """A context that demands a certificate: one of those pinned for these masters, or, if none is, one of `plan.ca`;
+    or none, with `plan.anyone`.
 
     `client`: we connect to them. They are known by their certificate then, not by a host name.
 
@@ -27,7 +28,7 @@ def tls_context(plan: TlsPlan, masters: Iterable[str] = (), *, client: bool = Fa
     context.check_hostname = False
     context.minimum_version = _VERSIONS[plan.minimum]
     context.set_ciphers(CIPHERS)
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_NONE if plan.anyone else ssl.CERT_REQUIRED
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_NO_TICKET
     if not client:
         context.num_tickets = 0
@@ -39,7 +40,7 @@ def tls_context(plan: TlsPlan, masters: Iterable[str] = (), *, client: bool = Fa
         context.verify_flags |= _PARTIAL_CHAIN
         for path in pinned:
             context.load_verify_locations(path)
-    else:
+    elif plan.ca:
         context.load_verify_locations(plan.ca)
         if plan.crl:
             context.load_verify_locations(plan.crl)

@@ -41,7 +41,7 @@ class TlsDoor:
         self._kinds = {self._kind((name,), client=False) for name in plan.masters}
         self._kinds |= {self._kind(group, client=False) for group in groups}
         self._kinds |= {self._kind(group, client=True) for group in dialled}
-        if plan.ca:
+        if plan.ca or plan.anyone:
             self._kinds.add((False, frozenset()))
         self._contexts: dict[_Kind, ssl.SSLContext] = {}
         self._pins: dict[str, frozenset[str]] = {}

@@ -34,7 +34,7 @@ def findings(plan: TlsPlan, now_s: float | None = None) -> list[Finding]:
     now_s = time.time() if now_s is None else now_s
     found = list(_key_findings(plan.key))
     try:
-        for master in ("", *plan.masters) if plan.ca else plan.masters:
+        for master in ("", *plan.masters) if plan.ca or plan.anyone else plan.masters:
             tls_context(plan, [master])
     except ssl.SSLError as error:
         found.append(

@@ -25,7 +25,7 @@ class TlsPlan:
     """Paths of PEM files, each empty if there is none; `passphrase` of the key may be empty.
 
     Masters show a certificate of `ca` that is not in `crl`, or one of their own that is pinned. `minimum` is ``1.2`` or
-    ``1.3``; a handshake may take `handshake_s`.
+    ``1.3``; a handshake may take `handshake_s`. `anyone`: no certificate is asked for (browsers).
     """
 
     certificate: str
@@ -35,4 +35,5 @@ class TlsPlan:
     passphrase: str = field(default="", repr=False)
     minimum: str = "1.2"
     handshake_s: float = 10.0
+    anyone: bool = False
     masters: dict[str, TlsMasterPlan] = field(default_factory=dict)

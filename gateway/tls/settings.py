@@ -59,8 +59,10 @@ def tls_plan(server: ServerSource, report: Report) -> TlsPlan | None:
     place = server.key("tls")
     before = len(report.errors)
     plan = TlsPlan(
-        **{name: _path(place, f"tls {name}", getattr(settings, name), report) for name in ("certificate", "key")},
-        **{name: _path(place, f"tls {name}", getattr(settings, name), report) for name in ("ca", "crl")},
+        certificate=_path(place, "tls certificate", settings.certificate, report),
+        key=_path(place, "tls key", settings.key, report),
+        ca=_path(place, "tls ca", settings.ca, report),
+        crl=_path(place, "tls crl", settings.crl, report),
         passphrase=settings.passphrase,
         minimum=settings.minimum,
         handshake_s=settings.handshake_s,

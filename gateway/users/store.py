@@ -6,15 +6,19 @@ users:
     roles: [operator]
     password: $argon2id$v=19$m=19456,t=2,p=1$...
     certificates: [3f5e...]        # SHA-256 of a user certificate (DER), hex; optional
+    must_change: true              # the password was set by somebody else: good for nothing but to choose an own one
 ```
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
+import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +32,8 @@ from gateway.users.roles import Role
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 MIN_PASSWORD: Final = 8
 MAX_PASSWORD: Final = 1024
+FIRST_USER: Final = "admin"
+_LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 
 # OWASP's second recommended parameter set for argon2id: 19 MiB, 2 passes. About 20 ms of a core.
 _HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
@@ -47,6 +53,8 @@ class User:
     roles: frozenset[str]
     password: str = field(default="", repr=False)
     certificates: tuple[str, ...] = ()
+    must_change: bool = False
+    """The password opens nothing but the change to an own one."""
 
     @property
     def all_roles(self) -> frozenset[str]:
@@ -112,7 +120,13 @@ def _user(path: Path, name: str, entry: Any) -> User:
     if unknown or not roles:
         raise UserFileError(f"{path}, user {name}: roles must be some of {', '.join(Role)}")
     prints = tuple(str(text).lower().replace(":", "") for text in entry.get("certificates") or ())
-    return User(name=name, roles=roles, password=str(entry.get("password") or ""), certificates=prints)
+    return User(
+        name=name,
+        roles=roles,
+        password=str(entry.get("password") or ""),
+        certificates=prints,
+        must_change=entry.get("must_change") is True,
+    )
 
 
 def hash_password(password: str) -> str:
@@ -120,6 +134,51 @@ def hash_password(password: str) -> str:
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise UserFileError(f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")
     return _HASHER.hash(password)
+
+
+def random_password() -> str:
+    """For a person to type once: 100 bits in five groups, without letters that look alike."""
+    return "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(5))
+
+
+@contextlib.contextmanager
+def changed_users(path: Path) -> Iterator[dict[str, User]]:
+    """The users as they stand, to be changed; written at the block's end unless it raises. One at a time, over all
+    processes. Raises `UserFileError`."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UserFileError(f"{path} cannot be changed: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        users = read_users(path) if path.exists() else {}
+        before = dict(users)
+        yield users
+        if users != before:
+            write_users(path, users)
+    finally:
+        os.close(lock)
+
+
+def first_administrator(path: Path) -> str:
+    """Where there is no file of users yet: make it with `FIRST_USER`; returns the password, which is kept nowhere.
+
+    Empty: there is a file already. Raises `UserFileError`.
+    """
+    if path.exists():
+        return ""
+    password = random_password()
+    with changed_users(path) as users:
+        if users:
+            return ""
+        users[FIRST_USER] = User(
+            name=FIRST_USER,
+            roles=frozenset((Role.ADMINISTRATOR.value,)),
+            password=hash_password(password),
+            must_change=True,
+        )
+    return password
 
 
 def write_users(path: Path, users: Mapping[str, User]) -> None:
@@ -147,4 +206,6 @@ def _entry(user: User) -> dict[str, Any]:
         entry["password"] = user.password
     if user.certificates:
         entry["certificates"] = list(user.certificates)
+    if user.must_change:
+        entry["must_change"] = True
     return entry

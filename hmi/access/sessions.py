@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from hmi.access.person import Person
@@ -16,12 +17,17 @@ MOST: Final = 200
 
 @dataclass(slots=True, kw_only=True)
 class Session:
-    """`csrf` is told to the page and expected with everything that changes something."""
+    """`csrf` is told to the page and expected with everything that changes something.
+
+    `must_change`: the person may do nothing but choose an own password. `at_end`: called once when it ends.
+    """
 
     person: Person
     csrf: str
     began_s: float
     used_s: float
+    must_change: bool = False
+    at_end: set[Callable[[], None]] = field(default_factory=set)
 
 
 def _digest(token: str) -> bytes:
@@ -38,13 +44,19 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def open(self, person: Person, now_s: float) -> tuple[str, Session]:
+    def open(self, person: Person, now_s: float, *, must_change: bool = False) -> tuple[str, Session]:
         """A new session and its token."""
         self.sweep(now_s)
         while len(self._sessions) >= MOST:
-            del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].used_s)]
+            self._end(min(self._sessions, key=lambda key: self._sessions[key].used_s))
         token = secrets.token_urlsafe(32)
-        session = Session(person=person, csrf=secrets.token_urlsafe(32), began_s=now_s, used_s=now_s)
+        session = Session(
+            person=person,
+            csrf=secrets.token_urlsafe(32),
+            began_s=now_s,
+            used_s=now_s,
+            must_change=must_change,
+        )
         self._sessions[_digest(token)] = session
         return token, session
 
@@ -60,9 +72,19 @@ class Sessions:
             session.used_s = now_s
         return session
 
+    def left_s(self, session: Session, now_s: float) -> float:
+        """How long it still holds if nobody acts."""
+        return min(session.used_s + self._idle_s, session.began_s + self._longest_s) - now_s
+
     def close(self, token: str) -> None:
         """Log out."""
-        self._sessions.pop(_digest(token), None)
+        self._end(_digest(token))
+
+    def _end(self, key: bytes) -> None:
+        session = self._sessions.pop(key, None)
+        if session is not None:
+            for act in list(session.at_end):
+                act()
 
     def people(self) -> set[tuple[str, str]]:
         """Name and role of everybody who has a session."""
@@ -70,14 +92,16 @@ class Sessions:
 
     def close_all(self, name: str) -> None:
         """End every session of this user."""
-        self._sessions = {key: each for key, each in self._sessions.items() if each.person.name != name}
+        for key in [key for key, each in self._sessions.items() if each.person.name == name]:
+            self._end(key)
 
     def sweep(self, now_s: float) -> None:
-        """Forget what has ended by itself."""
-        self._sessions = {key: each for key, each in self._sessions.items() if self._holds(each, now_s)}
+        """End what has run out."""
+        for key in [key for key, each in self._sessions.items() if not self._holds(each, now_s)]:
+            self._end(key)
 
     def _holds(self, session: Session, now_s: float) -> bool:
-        return now_s - session.used_s < self._idle_s and now_s - session.began_s < self._longest_s
+        return self.left_s(session, now_s) > 0
 
 
 def same(found: str, expected: str) -> bool:

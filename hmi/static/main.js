@@ -1,9 +1,10 @@
 // Boot, login, menu and the way between pages.
 
 import {get, post, useSession, whenLoggedOut} from "./lib/api.js";
-import {attempt} from "./lib/dialogs.js";
+import {ask, attempt} from "./lib/dialogs.js";
 import {h, replace, text, toggle} from "./lib/dom.js";
 import {stamp} from "./lib/format.js";
+import {watchIdle} from "./lib/idle.js";
 import {Live} from "./lib/live.js";
 import {PAGES} from "./pages.js";
 
@@ -11,7 +12,7 @@ const app = document.getElementById("app");
 let shell = null;
 
 whenLoggedOut(() => {
-  if (shell) showLogin("The session has ended: log in again.");
+  if (shell) showLogin("Locked: the session has ended. Your password opens it again.", shell.session.name);
 });
 
 async function boot() {
@@ -22,12 +23,13 @@ async function boot() {
   }
 }
 
-function showLogin(words) {
+function showLogin(words, who = "") {
   shell?.close();
   shell = null;
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   useSession(null);
   const problem = h("p", {class: "problem", role: "alert"}, words);
-  const name = h("input", {id: "login-name", name: "name", autocomplete: "username", required: true});
+  const name = h("input", {id: "login-name", name: "name", autocomplete: "username", required: true, value: who});
   const password = h("input", {id: "login-password", name: "password", type: "password", autocomplete: "current-password", required: true});
   const form = h("form", {class: "login panel", onsubmit: async (event) => {
     event.preventDefault();
@@ -46,13 +48,63 @@ function showLogin(words) {
   h("div", {class: "buttons"}, h("button", {class: "main", type: "submit"}, "Log in")));
   document.title = "Log in – GridGate";
   replace(app, h("main", {id: "main", class: "login-page"}, form));
-  name.focus();
+  (who ? password : name).focus();
+}
+
+// Two fields for a new password; `act({old, new})` is called when both are the same.
+function newPasswordFields() {
+  return [
+    {name: "old", label: "Present password", type: "password", autocomplete: "current-password", required: true},
+    {name: "new", label: "New password", type: "password", autocomplete: "new-password", required: true, hint: "8 characters or more; a few words are easy to keep"},
+    {name: "again", label: "New password again", type: "password", autocomplete: "new-password", required: true},
+  ];
+}
+
+async function changePassword(values) {
+  if (values.new !== values.again) throw new Error("The two new passwords are not the same.");
+  if (values.new.length < 8) throw new Error("The new password has fewer than 8 characters.");
+  return post("/api/password", {old: values.old, new: values.new});
+}
+
+// Before anything else: the password that was given is good for nothing but this.
+function showFirstPassword(session) {
+  const problem = h("p", {class: "problem", role: "alert"});
+  const inputs = newPasswordFields().map((field) => ({...field, element: h("input", {
+    id: `first-${field.name}`, name: field.name, type: "password", autocomplete: field.autocomplete, required: true})}));
+  const form = h("form", {class: "login panel", onsubmit: async (event) => {
+    event.preventDefault();
+    replace(problem);
+    try {
+      start(await changePassword(Object.fromEntries(inputs.map(({name, element}) => [name, element.value]))));
+    } catch (error) {
+      replace(problem, error.message);
+    }
+  }},
+  h("h1", {}, "Choose your own password"),
+  h("p", {}, `The password of ${session.name} was set by somebody else: it is good for this alone.`),
+  inputs.map(({name, label, hint, element}) =>
+    h("div", {class: "field"}, h("label", {for: `first-${name}`}, label), element, hint ? h("small", {}, hint) : null)),
+  problem,
+  h("div", {class: "buttons"}, h("button", {type: "button", onclick: logout}, "Log out"), h("button", {class: "main", type: "submit"}, "Change")));
+  document.title = "Choose a password – GridGate";
+  replace(app, h("main", {id: "main", class: "login-page"}, form));
+  inputs[0].element.focus();
+}
+
+async function logout() {
+  await attempt(() => post("/api/logout"));
+  showLogin("");
 }
 
 async function start(session) {
   useSession(session);
+  if (session.must_change) {
+    showFirstPassword(session);
+    return;
+  }
   const site = await attempt(() => get("/api/site"));
   if (!site) return;
+  shell?.close();
   shell = new Shell(session, site);
   replace(app, shell.element);
   shell.show();
@@ -83,13 +135,17 @@ class Shell {
     this.context.barSlot = this._slots; // for what every page shows, such as alarms
     const bar = h("header", {class: "bar"}, opener, h("strong", {class: "site-name"}, site.site), this._slots, this._link, this._clock,
       h("span", {class: "who"}, `${session.name} (${session.role})`),
-      h("button", {type: "button", onclick: () => this._logout()}, "Log out"));
+      h("button", {type: "button", onclick: () => this._password()}, "Password"),
+      h("button", {type: "button", onclick: logout}, "Log out"));
     this._main = h("main", {id: "main", tabindex: "-1"});
     this.element = h("div", {class: "shell"}, bar, this._menu, this._main);
     this.live.onstate = (connected) => {
       text(this._link, connected ? "" : "No connection to the gateway: values are old");
       toggle(this.element, "offline", !connected);
     };
+    // A session that ended while the link was down, or was ended by an administrator, is seen at once.
+    this.live.onended = () => get("/api/session").catch(() => {});
+    this._endIdle = watchIdle(session);
     this._ticking = setInterval(() => text(this._clock, stamp(this.live.now()).slice(0, 19)), 500);
     this._onhash = () => this.show();
     window.addEventListener("hashchange", this._onhash);
@@ -120,13 +176,17 @@ class Shell {
     this._main.scrollTop = 0;
   }
 
-  async _logout() {
-    await attempt(() => post("/api/logout"));
-    showLogin("");
+  async _password() {
+    let session = null;
+    const done = await ask({title: "Change your password", fields: newPasswordFields(), confirm: "Change", act: async (values) => {
+      session = await changePassword(values);
+    }});
+    if (done) start(session);
   }
 
   close() {
     this._endPage();
+    this._endIdle();
     clearInterval(this._ticking);
     window.removeEventListener("hashchange", this._onhash);
     this.live.close();

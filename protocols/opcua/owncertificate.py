@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import datetime
-import ipaddress
-import os
 import socket
 from pathlib import Path
 from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.contracts import Log
+from gateway.privatefile import write_private
+from gateway.tls.own import WILDCARD, key_pem, own_names, self_signed
 from protocols.opcua.certificates import Certificate, CertificateError, load_certificate
 from protocols.opcua.channel import Identity
 from protocols.opcua.plan import ServerPlan
 
 DAYS: Final = 365 * 10
 KEY_BITS: Final = 2048
-_BACKDATED: Final = datetime.timedelta(hours=1)
-_WILDCARD: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 
 
 def pki_folder(plan: ServerPlan, state_dir: Path) -> Path:
@@ -77,8 +74,6 @@ def warn_of_expiry(plan: ServerPlan, certificate: Certificate, log: Log) -> floa
 def make_certificate(plan: ServerPlan, certificate_path: Path, key_path: Path) -> None:
     """A self-signed one with every name under which clients reach this server; the key has mode 0600."""
     key = rsa.generate_private_key(public_exponent=65_537, key_size=KEY_BITS)
-    now = datetime.datetime.now(datetime.UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"GridGate {plan.name}"[:64])])
     usage = x509.KeyUsage(
         digital_signature=True,
         content_commitment=True,
@@ -90,46 +85,10 @@ def make_certificate(plan: ServerPlan, certificate_path: Path, key_path: Path) -
         encipher_only=False,
         decipher_only=False,
     )
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + datetime.timedelta(days=DAYS))
-        .add_extension(x509.SubjectAlternativeName(_names(plan)), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
-        )
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    _write(key_path, pem)
-    _write(certificate_path, made.public_bytes(serialization.Encoding.DER))
-
-
-def _names(plan: ServerPlan) -> list[x509.GeneralName]:
-    hosts = [plan.host, *plan.hosts]
-    if _WILDCARD & set(hosts):
-        hosts += ["localhost", "127.0.0.1"]
-    own = socket.gethostname()
-    hosts += [own]
-    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(plan.application_uri)]
-    for host in dict.fromkeys(hosts):
-        if host in _WILDCARD:
-            continue
-        try:
-            names.append(x509.IPAddress(ipaddress.ip_address(host)))
-        except ValueError:
-            names.append(x509.DNSName(host))
-    if "127.0.0.1" in hosts and "localhost" not in hosts:
-        names.append(x509.DNSName("localhost"))
-    return names
+    names = own_names([plan.host, *plan.hosts], plan.application_uri)
+    made = self_signed(f"GridGate {plan.name}", names, key, usage, DAYS, client=True)
+    write_private(key_path, key_pem(key))
+    write_private(certificate_path, made.public_bytes(serialization.Encoding.DER))
 
 
 def _check_names(plan: ServerPlan, certificate: Certificate, path: Path, log: Log) -> None:
@@ -138,7 +97,7 @@ def _check_names(plan: ServerPlan, certificate: Certificate, path: Path, log: Lo
             f"{path} does not name the application: URI {plan.application_uri} expected in its alternative names,"
             f" found {', '.join(certificate.uris) or 'none'}"
         )
-    missing = [host for host in (plan.host, *plan.hosts) if host.lower() not in (*certificate.hosts, *_WILDCARD)]
+    missing = [host for host in (plan.host, *plan.hosts) if host.lower() not in (*certificate.hosts, *WILDCARD)]
     if missing:
         log.warning("certificate does not name the host: clients may refuse it", file=str(path), hosts=missing)
 
@@ -162,15 +121,3 @@ def _chain(data: bytes) -> bytes:
         return b""
     behind = x509.load_pem_x509_certificates(data)[1:]
     return b"".join(one.public_bytes(serialization.Encoding.DER) for one in behind)
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    temporary.unlink(missing_ok=True)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -108,7 +108,10 @@ class Users:
         except (CryptoError, UnicodeDecodeError):
             return None
         async with self._hashing:
-            return await asyncio.to_thread(self._store.verify_password, token.UserName or "", password)
+            user = await asyncio.to_thread(self._store.verify_password, token.UserName or "", password)
+        if user is not None and user.must_change:
+            raise ServiceFault(Codes.BadUserAccessDenied, "the first password is to be changed at the gateway's page")
+        return user
 
     def _secret(self, data: bytes, nonce: bytes, policy: Policy) -> str:
         """Legacy token secret (Part 4, 7.41.2.2): length, password, server nonce. Raises `CryptoError`."""

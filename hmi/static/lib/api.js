@@ -9,8 +9,16 @@ export class Refused extends Error {
   }
 }
 
+const AWAY_MS = 60_000;
+
 let csrf = "";
 let onLoggedOut = () => {};
+let touchedMs = 0;
+
+// A person has just acted: calls count as theirs. Those made while nobody is there keep no session alive.
+export function touched() {
+  touchedMs = performance.now();
+}
 
 export function useSession(session) {
   csrf = session ? session.csrf : "";
@@ -23,6 +31,7 @@ export function whenLoggedOut(act) {
 async function call(method, path, body, {raw = false, type = "application/json"} = {}) {
   const headers = method === "GET" ? {} : {"X-CSRF-Token": csrf};
   if (body !== undefined) headers["Content-Type"] = type;
+  if (performance.now() - touchedMs > AWAY_MS) headers["X-Background"] = "1";
   const sent = body === undefined || type !== "application/json" ? body : JSON.stringify(body);
   let answer;
   try {

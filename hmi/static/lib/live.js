@@ -16,6 +16,7 @@ export class Live {
     this._retryMs = 500;
     this._closed = false;
     this.onstate = () => {};
+    this.onended = () => {}; // the connection was closed or refused: the session may have ended
     this._connect();
   }
 
@@ -68,6 +69,7 @@ export class Live {
     socket.onclose = () => {
       this._state(false);
       if (this._closed) return;
+      this.onended();
       setTimeout(() => this._connect(), this._retryMs);
       this._retryMs = Math.min(this._retryMs * 2, 5000);
     };
