@@ -63,7 +63,7 @@ def _batches(ids: np.ndarray[tuple[int], np.dtype[np.uint32]], seconds: int) -> 
         values = _columns(min(3_600, seconds - start), start)
         for at in range(0, len(values), CHUNK_S):
             part = values[at : at + CHUNK_S]
-            batch = np.empty(part.size, RECORD)
+            batch = np.zeros(part.size, RECORD)
             batch["series"], batch["value"], batch["quality"] = np.tile(ids, len(part)), part.ravel(), 0
             stamps = (start + at + np.arange(len(part))) * 1_000 + chance.integers(0, 20, len(part))
             batch["time_ns"] = START_NS + np.repeat(stamps, SERIES) * 1_000_000

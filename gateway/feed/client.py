@@ -350,13 +350,13 @@ class _Connection(asyncio.Protocol):
             self.closed.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        self._heard = self._loop.time()
         try:
             for kind, seq, payload in self._frames.feed(data):
                 self._client.on_frame(kind, seq, payload)
         except FeedError as error:
             self._cause = str(error)
             self.abort()
+        self._heard = self._loop.time()  # the time that this took was ours, not the core's silence
 
     def _check_silence(self) -> None:
         left = self._heard + SILENCE_S - self._loop.time()

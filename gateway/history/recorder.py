@@ -31,6 +31,20 @@ class Recorder:
         self._due_ns: NDArray[np.int64] = np.zeros(size, np.int64)
         self._waiting: dict[int, Any] = {}
 
+    def restore(self, newest: Batch, again: bool = False) -> None:
+        """Go on behind what was recorded last, one sample a series in their order, as if there had been no restart.
+
+        `again`: what stands is recorded once more, for a reader that has nothing yet.
+        """
+        if not len(newest):
+            return
+        at = np.minimum(np.searchsorted(newest["series"], self._series), len(newest) - 1)
+        rows = np.flatnonzero(newest["series"][at] == self._series)
+        last = newest[at[rows]]
+        self._source_ns[rows], self._last_ns[rows] = last["time_ns"] - last["late_ns"], last["time_ns"]
+        if not again:
+            self._deadband.reset(rows, last["value"], last["quality"])
+
     def take(self, batch: Changes, now_ns: int) -> Batch:
         """Samples that these changes make, in order."""
         rows = batch["row"].astype(np.intp)
@@ -94,6 +108,7 @@ class Recorder:
         source = batch["time_ns"].astype(np.int64)
         once = len(np.unique(rows)) == len(rows)
         out["time_ns"] = self._times(rows, source, now_ns) if once else self._times_in_turn(rows, source, now_ns)
+        out["late_ns"] = out["time_ns"] - source
         return out
 
     def _times(self, rows: NDArray[np.intp], source: NDArray[np.int64], now_ns: int) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
     batches   number | feed seq | samples | earliest | latest | packed columns
     series    id | name | unit | kind                      ids are given once and never again
     cursors   who | number                                 the batches up to it are done with
+    newest    feed seq | packed columns                    of each series the last one that the day files have taken
 
 A batch stays until every cursor has passed it.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.history import batch as batches
-from gateway.history.batch import Batch
+from gateway.history.batch import NO_SAMPLES, Batch
 from gateway.history.sqlitefile import named_errors, open_file, transaction
 
 APPLICATION_ID: Final = 0x47474853
@@ -27,6 +28,11 @@ _SCHEMA: Final = (
     "CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, unit TEXT NOT NULL, kind TEXT NOT NULL)",
     "CREATE TABLE cursors (who TEXT PRIMARY KEY, number INTEGER NOT NULL)",
 )
+_NEWEST: Final = (
+    "CREATE TABLE IF NOT EXISTS newest"
+    " (id INTEGER PRIMARY KEY CHECK (id = 1), feed_seq INTEGER NOT NULL, data BLOB NOT NULL)"
+)
+"""Not in spools of before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,9 @@ class Spool:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = folder / FILE_NAME
         self._db = open_file(self.path, APPLICATION_ID, _SCHEMA, read_only=read_only, durable=True)
+        if not read_only:
+            with named_errors(self.path):
+                self._db.execute(_NEWEST)
 
     def close(self) -> None:
         with named_errors(self.path):
@@ -83,7 +92,21 @@ class Spool:
         """How far the change feed is in the spool; 0: nothing yet."""
         with named_errors(self.path):
             row = self._db.execute("SELECT feed_seq FROM batches ORDER BY number DESC LIMIT 1").fetchone()
+            row = row or self._db.execute("SELECT feed_seq FROM newest").fetchone()
         return int(row[0]) if row else 0
+
+    def newest(self) -> Batch:
+        """As it was put by `set_taken`. Raises `gateway.history.codec.BlockError`."""
+        with named_errors(self.path):
+            row = self._db.execute("SELECT data FROM newest").fetchone()
+        return batches.unpack(row[0]) if row else NO_SAMPLES
+
+    def set_taken(self, who: str, number: int, newest: Batch) -> None:
+        """These batches are in the day files; `newest` of each series is the last one of all times. Durable."""
+        row = (self.feed_seq(), batches.pack(newest))
+        with named_errors(self.path), transaction(self._db):
+            self._db.execute("INSERT OR REPLACE INTO newest VALUES (1, ?, ?)", row)
+            self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (who, number))
 
     def last_number(self) -> int:
         """Number of the newest batch; 0: there was none yet."""

@@ -56,10 +56,11 @@ def open_file(path: Path, kind: int, schema: Sequence[str], *, read_only: bool, 
 def _prepare(
     db: sqlite3.Connection, path: Path, kind: int, schema: Sequence[str], *, read_only: bool, durable: bool
 ) -> None:
-    (found,) = db.execute("PRAGMA application_id").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if found != kind and (tables or read_only):
+    found, tables = _mark(db)
+    if found != kind and tables:
         raise DamagedHistory(f"{path} is no file of the history of this version")
+    if read_only and not tables:  # it is being made at this moment
+        raise FileNotFoundError(path)
     if read_only:
         return
     path.chmod(0o600)
@@ -71,6 +72,17 @@ def _prepare(
             for statement in schema:
                 db.execute(statement)
             db.execute(f"PRAGMA application_id={kind}")
+
+
+def _mark(db: sqlite3.Connection) -> tuple[int, int]:
+    """Whose file it is and how many tables it has, both of one moment: somebody may be making it."""
+    db.execute("BEGIN")
+    try:
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (found,) = db.execute("PRAGMA application_id").fetchone()
+        return int(found), int(tables)
+    finally:
+        db.execute("ROLLBACK")
 
 
 @contextlib.contextmanager

@@ -79,6 +79,8 @@ class Historian:
         ]
         ids = self._writer.register(infos)
         self._recorder = Recorder(plan.history.recording, np.array([ids[info.name] for info in infos], np.uint32))
+        new_reader = plan.history.influx is not None and READER not in self._writer.spool.cursors()
+        self._recorder.restore(self._writer.newest(), again=new_reader)
         self._done_seq = self._writer.spool.feed_seq()
         self._archive = open_archive(self.folder, log)
         self._events = Events(catalogue)
@@ -117,6 +119,8 @@ class Historian:
             # A replay: `seq` counts its records, and some of them may be on disk already.
             self._events.take(_behind(batch, seq, self._archived_seq))
             batch = _behind(batch, seq, self._done_seq)
+            # A link that is lost meanwhile begins the replay again.
+            self._archived_seq, self._done_seq = max(self._archived_seq, seq), max(self._done_seq, seq)
         self._waiting.seq = max(self._waiting.seq, seq)
         self._take(batch)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from gateway.history.batch import NO_SAMPLES, Batch, by_series
+from gateway.history.batch import NO_SAMPLES, Batch, by_series, newest
 from gateway.history.compression import BlockError
 from gateway.history.days import DAY_NS, DayFile, days_in, file_of
 from gateway.history.plan import Retention
@@ -47,6 +47,7 @@ class HistoryWriter:
                 self._tail.append((stored.number, stored.records()))
             except BlockError:
                 self.damaged += 1
+        self._newest = self._newest_taken()
 
     def close(self) -> None:
         """Close all files; the spool's tail stays there for the next time."""
@@ -54,6 +55,17 @@ class HistoryWriter:
             file.close()
         self._days.clear()
         self.spool.close()
+
+    def _newest_taken(self) -> Batch:
+        try:
+            return self.spool.newest()
+        except BlockError:
+            self.damaged += 1
+            return NO_SAMPLES
+
+    def newest(self) -> Batch:
+        """Of each series the sample that was recorded last, in order of series."""
+        return newest(np.concatenate([self._newest, *(batch for _, batch in self._tail)]))
 
     def register(self, wanted: Sequence[SeriesInfo]) -> Mapping[str, int]:
         """Ids of these series."""
@@ -90,7 +102,8 @@ class HistoryWriter:
             except DamagedHistory as error:
                 self._set_aside(day, str(error))
                 self._take_day(day, number)
-        self.spool.set_cursor(STORE, number)
+        self._newest = self.newest()
+        self.spool.set_taken(STORE, number, self._newest)
         self._taken, self._tail, self._tail_since_s = number, [], None
 
     def _take_day(self, day: int, number: int) -> None:

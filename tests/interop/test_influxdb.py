@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gateway.feed.address import socket_path
-from gateway.history.plan import InfluxPlan
+from gateway.history.influx.forwarder import READER
+from gateway.history.plan import MASTER, SERVER, InfluxPlan
 from gateway.history.reader import HistoryReader
+from gateway.history.spool import Spool
 from gateway.points.quality import Quality
 from tests.kit.feedkit import CoreSide, until
-from tests.kit.gateway import wait_until
+from tests.kit.gateway import START_S, wait_until
 from tests.kit.historykit import HistorianProcess, core_side, history_plan
 from tests.kit.influxkit import DATABASE, Front, InfluxServer
 
@@ -35,7 +37,7 @@ def influx(tmp_path: Path) -> Iterator[InfluxServer]:
 
 
 def version_1(server: InfluxServer, **more: object) -> InfluxPlan:
-    return InfluxPlan(url=server.url, version=1, bucket=DATABASE, timeout_s=2.0, **more)  # type: ignore[arg-type]
+    return InfluxPlan(url=server.url, version=1, bucket=DATABASE, **more)  # type: ignore[arg-type]
 
 
 def plant_second(core: CoreSide, second: int, chance: random.Random) -> None:
@@ -43,7 +45,11 @@ def plant_second(core: CoreSide, second: int, chance: random.Random) -> None:
     moving = [row for row in range(POINTS) if chance.random() < 0.5]
     core.publish(moving, [round(chance.gauss(50, 5), 2) for _ in moving], START_NS + second * SECOND)
     if chance.random() < 0.01:
-        core.hub.append(core.table.degrade(np.arange(5, dtype=np.uint32), int(Quality.COMM_LOST)))
+        lose_a_device(core)
+
+
+def lose_a_device(core: CoreSide) -> None:
+    core.hub.append(core.table.degrade(np.arange(5, dtype=np.uint32), int(Quality.COMM_LOST)))
 
 
 def stored(state_dir: Path) -> dict[str, list[tuple[int, float, int]]]:
@@ -71,7 +77,7 @@ def play(
         await core.hub.start(socket_path(state_dir))
         historian = HistorianProcess(state_dir, core.table_catalogue, history_plan(SIZE, plan))
         historian.start()
-        await until(historian.is_ready, 30)
+        await until(historian.is_ready, START_S)
         chance = random.Random(seed)
         try:
             for second in range(seconds):
@@ -81,6 +87,7 @@ def play(
                 await asyncio.sleep(0.001)
                 if harm and chance.random() < 0.001:
                     historian.stop(signal.SIGKILL)
+                    lose_a_device(core)
                     historian.start()
                 if harm and chance.random() < 0.0015:
                     await asyncio.to_thread(
@@ -89,13 +96,13 @@ def play(
                     )
             if not influx.running:
                 await asyncio.to_thread(influx.start)
-            if not historian.alive:
+            if harm:  # a new process begins its waits between tries anew: they were up to a minute
+                historian.stop(signal.SIGKILL)
                 historian.start()
-            await asyncio.sleep(0.2)
-            await until(lambda: settled(state_dir, published), 60)
-            await asyncio.to_thread(
-                wait_until, lambda: same(stored(state_dir), influx.samples()), "InfluxDB to have all", 60
-            )
+            await until(lambda: core.hub.confirmed[SERVER][MASTER] == core.hub.ring.seq, 2 * START_S)
+            assert published <= everything(stored(state_dir)), "the store lacks what was published"
+            await asyncio.to_thread(wait_until, lambda: forwarded(state_dir), "the forwarder to be done", 2 * START_S)
+            assert difference(state_dir, influx) == ""
         finally:
             historian.stop(signal.SIGTERM)
             await core.hub.stop()
@@ -104,24 +111,45 @@ def play(
     return published
 
 
-def settled(state_dir: Path, published: set[tuple[str, int, float]]) -> bool:
-    found = {(name, at, value) for name, rows in stored(state_dir).items() for at, value, _ in rows}
-    return published <= found
+def everything(samples: Mapping[str, Sequence[tuple[int, float | None, int]]]) -> set[tuple[str, int, float | None]]:
+    """(point, time, value)."""
+    return {(name, at, value) for name, rows in samples.items() for at, value, _ in rows}
 
 
-def same(
-    store: dict[str, list[tuple[int, float, int]]], influx: dict[str, list[tuple[int, float | None, int]]]
-) -> bool:
-    """Every sample of the store in InfluxDB, exactly once, and nothing else."""
-    return {name: sorted(set(rows)) for name, rows in store.items()} == {n: sorted(rows) for n, rows in influx.items()}
+def forwarded(state_dir: Path) -> bool:
+    """Whether the forwarder has done with all that the spool holds."""
+    spool = Spool(state_dir / "history", read_only=True)
+    done, last = spool.cursors().get(READER, 0), spool.last_number()
+    spool.close()
+    return done == last
 
 
+def difference(state_dir: Path, influx: InfluxServer) -> str:
+    """Empty when every sample of the store is in InfluxDB, exactly once, and nothing else; else what is amiss."""
+    store = sorted(
+        {(at, name, value, quality) for name, rows in stored(state_dir).items() for at, value, quality in rows}
+    )
+    there = sorted((at, name, value, quality) for name, rows in influx.samples().items() for at, value, quality in rows)
+    if store == there:
+        return ""
+    spool = Spool(state_dir / "history", read_only=True)
+    parts = [
+        f"{len(store)} samples in the store, {len(there)} in InfluxDB",
+        f"only in the store: {sorted(set(store) - set(there))[:20]}",
+        f"only in InfluxDB: {sorted(set(there) - set(store))[:20]}",
+        f"cursors {spool.cursors()} of {spool.last_number()}",
+        *(state_dir / "historian.log").read_text().splitlines()[-20:],
+    ]
+    spool.close()
+    return "\n".join(parts)
+
+
+@pytest.mark.timeout(300)
 def test_two_hours_of_a_plant_with_everything_killed_at_random(tmp_path: Path, influx: InfluxServer) -> None:
     published = play(tmp_path, influx, version_1(influx), 7_200, seed=11, harm=True)
     assert len(published) > 60_000
-    found = stored(tmp_path / "state")
-    for rows in found.values():
-        times = [at for at, _, _ in sorted(set(rows))]
+    for rows in stored(tmp_path / "state").values():
+        times = [at for at, _, _ in rows]
         assert len(times) == len(set(times)), "two samples of a series share a time: one would hide the other"
     log = (tmp_path / "state" / "historian.log").read_text()
     assert "samples are not forwarded" in log
@@ -155,15 +183,15 @@ def test_a_bad_sample_is_set_aside_with_the_reason_and_blocks_nobody(tmp_path: P
             await core.hub.start(socket_path(state_dir))
             historian = HistorianProcess(state_dir, core.table_catalogue, history_plan(SIZE, plan))
             historian.start()
-            await until(historian.is_ready, 30)
+            await until(historian.is_ready, START_S)
             for second in range(10):
                 core.publish(list(range(POINTS)), [float(second)] * POINTS, START_NS + second * SECOND)
             try:
                 count = POINTS * 10 - 1
                 wanted = lambda: sum(map(len, influx.samples().values())) == count  # noqa: E731
-                await asyncio.to_thread(wait_until, wanted, "all but one in InfluxDB", 30)
+                await asyncio.to_thread(wait_until, wanted, "all but one in InfluxDB", START_S)
                 refused = state_dir / "history" / "refused.lp"
-                await until(refused.exists)
+                await until(refused.exists, START_S)
             finally:
                 historian.stop(signal.SIGTERM)
                 await core.hub.stop()
@@ -185,15 +213,15 @@ def test_a_wrong_token_is_told_and_nothing_is_lost_once_it_is_right(tmp_path: Pa
             await core.hub.start(socket_path(state_dir))
             historian = HistorianProcess(state_dir, core.table_catalogue, history_plan(SIZE, plan))
             historian.start()
-            await until(historian.is_ready, 30)
+            await until(historian.is_ready, START_S)
             core.publish(list(range(POINTS)), [1.0] * POINTS, START_NS)
             try:
-                await until(lambda: "does not accept the token" in historian.log_path.read_text(), 30)
+                await until(lambda: "does not accept the token" in historian.log_path.read_text(), START_S)
                 historian.stop(signal.SIGKILL)
                 front.token = "the-token"
                 historian.start()
                 wanted = lambda: len(influx.samples()) == POINTS  # noqa: E731
-                await asyncio.to_thread(wait_until, wanted, "everything in InfluxDB", 30)
+                await asyncio.to_thread(wait_until, wanted, "everything in InfluxDB", START_S)
             finally:
                 historian.stop(signal.SIGTERM)
                 await core.hub.stop()

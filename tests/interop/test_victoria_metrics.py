@@ -17,7 +17,7 @@ import pytest
 from gateway.feed.address import socket_path
 from gateway.history.plan import InfluxPlan
 from tests.kit.feedkit import until
-from tests.kit.gateway import free_ports, wait_until
+from tests.kit.gateway import START_S, free_ports, wait_until
 from tests.kit.historykit import HistorianProcess, core_side, history_plan
 
 START_NS = 1_795_000_000_000_000_000
@@ -48,7 +48,7 @@ def url(tmp_path: Path) -> Iterator[str]:
             return False
 
     try:
-        wait_until(answers, "victoria-metrics to answer")
+        wait_until(answers, "victoria-metrics to answer", START_S)
         yield address
     finally:
         process.send_signal(signal.SIGKILL)
@@ -78,7 +78,7 @@ def test_every_sample_arrives_once(tmp_path: Path, url: str) -> None:
         await core.hub.start(socket_path(state_dir))
         historian = HistorianProcess(state_dir, core.table_catalogue, history_plan(SIZE, plan))
         historian.start()
-        await until(historian.is_ready, 30)
+        await until(historian.is_ready, START_S)
         try:
             for second in range(100):
                 at_ns = START_NS + second * 1_000_000_000
@@ -86,7 +86,7 @@ def test_every_sample_arrives_once(tmp_path: Path, url: str) -> None:
                 for row in range(POINTS):
                     expected[f"p{row}"].append((at_ns // 1_000_000, second + row / 4))
                 await asyncio.sleep(0.002)
-            await asyncio.to_thread(wait_until, lambda: exported(url) == expected, "all samples", 30)
+            await asyncio.to_thread(wait_until, lambda: exported(url) == expected, "all samples", START_S)
         finally:
             historian.stop(signal.SIGTERM)
             await core.hub.stop()

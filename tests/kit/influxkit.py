@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.gateway import free_ports, wait_until
+from tests.kit.gateway import START_S, free_ports, wait_until
 
 DATABASE = "plant"
 
@@ -50,7 +50,7 @@ class InfluxServer:
     def start(self) -> None:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen([self._program, "-config", str(self._config)], stdout=log, stderr=log)
-        wait_until(self._answers, "influxd to answer")
+        wait_until(self._answers, "influxd to answer", START_S)
         self.ask(f"CREATE DATABASE {DATABASE}", post=True)
 
     def _answers(self) -> bool:

@@ -295,6 +295,33 @@ def test_a_snapshot_asked_for_by_a_reader_that_is_behind_takes_nothing_from_it(p
     asyncio.run(talk())
 
 
+def test_a_reader_that_is_slow_itself_does_not_take_it_for_silence(path, monkeypatch):
+    monkeypatch.setattr(feed_client, "SILENCE_S", 0.2)
+
+    class Slow(ReaderSide):
+        def feed_changes(self, batch, seq):
+            time.sleep(0.3)  # its loop is held up, as on a machine that does much else
+            super().feed_changes(batch, seq)
+
+    async def talk():
+        core = CoreSide(path, 1)
+        await core.hub.start(path)
+        reader = Slow(path, 1)
+        reader.start()
+        await until(lambda: reader.ready)
+        link = reader.client._link
+        core.publish([0], [1.0], 10)
+        await until(lambda: len(reader.told) == 1)
+        link._check_silence()  # its time may come in the very turn of the loop that took so long
+        core.publish([0], [2.0], 11)
+        await until(lambda: len(reader.told) == 2)
+        assert "feed lost" not in reader.log.events()
+        await reader.stop()
+        await core.hub.stop()
+
+    asyncio.run(talk())
+
+
 def test_a_silent_core_counts_as_gone(path, monkeypatch):
     monkeypatch.setattr(feed_client, "SILENCE_S", 0.1)
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.history.batch import newest
 from gateway.history.plan import RecordingPlan
 from gateway.history.recorder import Recorder
 from gateway.points.change import CHANGE, Changes
@@ -69,6 +70,29 @@ def test_a_clock_that_stands_behind_makes_no_two_samples_of_one_time() -> None:
     one = recorder()
     batch = one.take(changes((0, 10.0, 0, 5), (0, 10.0, LOST, 5), (0, 10.0, 0, 5)), 0)
     assert len(set(batch["time_ns"].tolist())) == 3
+
+
+def test_a_restart_changes_nothing() -> None:
+    before = recorder(limit=1.0)
+    recorded = newest(before.take(changes((0, 10.0, 0, 5), (1, 20.0, 0, 5), (1, 20.0, LOST, 5)), 8 * SECOND))
+    after = recorder(limit=1.0)
+    after.restore(recorded)
+    assert told(after.take(changes((0, 10.0, 0, 5), (1, 20.0, LOST, 5)), 9 * SECOND)) == []
+    assert told(after.take(changes((0, 10.0, LOST, 5), (1, 20.0, 0, 5)), 10 * SECOND)) == [
+        (101, 10.0, LOST, 10),
+        (102, 20.0, 0, 10),
+    ]
+    assert told(after.take(changes((0, 10.5, LOST, 11), (1, 21.5, 0, 11)), 11 * SECOND)) == [(102, 21.5, 0, 11)]
+
+
+def test_for_a_reader_that_has_nothing_what_stands_is_recorded_once_more() -> None:
+    recorded = newest(recorder().take(changes((0, 10.0, 0, 5)), 5 * SECOND))
+    after = recorder()
+    after.restore(recorded, again=True)
+    assert told(after.take(changes((0, 10.0, 0, 5), (1, 1.0, 0, 6)), 9 * SECOND)) == [
+        (101, 10.0, 0, 9),
+        (102, 1.0, 0, 6),
+    ]
 
 
 def test_an_interval_takes_the_newest_and_lets_a_quality_pass_at_once() -> None:

@@ -32,7 +32,7 @@ def records(rows: list[tuple[int, float, int, int]]) -> Batch:
     """(series, value, quality, time) each."""
     out = np.empty(len(rows), RECORD)
     for number, (series, value, quality, time_ns) in enumerate(rows):
-        out[number] = (series, quality, value, time_ns)
+        out[number] = (series, quality, value, time_ns, 0)
     return out
 
 
@@ -315,6 +315,41 @@ def test_what_stands_and_is_recorded_again_after_a_restart_is_found_once(tmp_pat
     writer.append(records([sample, (ids["bess1/soc"], 51.0, 0, START_NS + 1)]), 2, 0.0)
     reader = HistoryReader(tmp_path)
     assert listed(reader.range("bess1/soc", START_NS, START_NS + 2)) == [(START_NS, 50.0, 0), (START_NS + 1, 51.0, 0)]
+    reader.close()
+    writer.close()
+
+
+def test_what_was_recorded_last_outlives_the_spool(tmp_path: Path) -> None:
+    writer, ids = opened(tmp_path)
+    soc, frequency = ids["bess1/soc"], ids["poi/frequency"]
+    writer.append(records([(soc, 50.0, 0, START_NS), (frequency, float("nan"), 4, START_NS + 1)]), 7, 0.0)
+    writer.append(records([(soc, 51.0, 0, START_NS + 2)]), 8, 0.0)
+    for _ in range(2):
+        found = writer.newest()
+        assert {int(r["series"]): int(r["time_ns"]) for r in found} == {soc: START_NS + 2, frequency: START_NS + 1}
+        assert np.isnan(found["value"][found["series"] == frequency]).all()
+        writer.take()
+        writer.clean([], DAY)
+        assert list(writer.spool.after(0)) == []
+        writer.close()
+        writer, _ = opened(tmp_path)
+        assert writer.spool.feed_seq() == 8
+    writer.append(records([(soc, 52.0, 4, START_NS + 3)]), 9, 0.0)
+    writer.close()
+    writer, _ = opened(tmp_path)
+    assert writer.newest()["value"][writer.newest()["series"] == soc] == [52.0]
+    assert writer.spool.feed_seq() == 9
+    writer.close()
+
+
+def test_a_day_that_is_being_made_is_not_there_yet(tmp_path: Path) -> None:
+    writer, ids = opened(tmp_path)
+    writer.append(records([(ids["bess1/soc"], 50.0, 0, START_NS)]), 1, 0.0)
+    file_of(tmp_path, DAY).touch()  # as another process sees it between its creation and its first transaction
+    reader = HistoryReader(tmp_path)
+    assert listed(reader.last("bess1/soc")) == [(START_NS, 50.0, 0)]
+    writer.take()
+    assert listed(reader.last("bess1/soc")) == [(START_NS, 50.0, 0)]
     reader.close()
     writer.close()
 
