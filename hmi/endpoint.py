@@ -88,3 +88,5 @@ class Endpoint:
     """Whether this peer may call without a login."""
     responses: Mapping[int, str] = field(default_factory=dict)
     """Further statuses that it may answer with, and when; see `hmi.openapi` for those that every call may."""
+    answers_with: frozenset[int] = frozenset()
+    """Of those the ones that carry `answer`, as 200 does."""

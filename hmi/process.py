@@ -30,12 +30,12 @@ from gateway.tls.findings import findings
 from hmi.access.door import Door
 from hmi.access.firstuser import first_user
 from hmi.access.http import Http, Socket
+from hmi.access.inside import Inside
 from hmi.access.login import Gatekeeper
 from hmi.access.peers import Peers
 from hmi.access.sessions import Sessions
 from hmi.access.tokens import TokenStore
-from hmi.api.session import session_endpoints
-from hmi.api.tables import ENDPOINTS, TOPICS
+from hmi.api.tables import TOPICS, all_endpoints
 from hmi.app import build_app
 from hmi.desk import Desk
 from hmi.dispatch import Calls
@@ -196,7 +196,7 @@ class Hmi:
         return listening
 
     def _config(self) -> uvicorn.Config:
-        endpoints = [*session_endpoints(self.gatekeeper), *ENDPOINTS]
+        endpoints = all_endpoints(Inside(gatekeeper=self.gatekeeper, door=self.door, calls=self.calls))
         logger = logging.getLogger("uvicorn")
         logger.handlers, logger.propagate = [_Uvicorn(self._log)], False
         return uvicorn.Config(

@@ -35,6 +35,8 @@ _NEWS_HELD: Final = 2_000
 _SEND_S: Final = 10.0
 _MESSAGE_CHARS: Final = 256 << 10
 _PERIODS_MS: Final = (50, 10_000)
+_PATTERNS: Final = 50
+"""Of one question: each is matched with every point."""
 
 
 class _Site(Protocol):
@@ -171,11 +173,13 @@ class Stream:
     def _points(self, subscriber: Subscriber, names: list[str]) -> None:
         catalogue, wanted = self._desk.catalogue, np.zeros(len(self._desk.catalogue), np.bool_)
         unknown: list[str] = []
-        for name in names:
+        patterns = 0
+        for name in dict.fromkeys(names):
             row = catalogue.rows.get(name)
             if row is not None:
                 wanted[row] = True
-            elif "*" in name:
+            elif "*" in name and patterns < _PATTERNS:
+                patterns += 1
                 wanted[[catalogue.rows[each] for each in fnmatch.filter(catalogue.names, name)]] = True
             else:
                 unknown.append(name)

@@ -124,6 +124,11 @@ class FeedClient:
     def connected(self) -> bool:
         return self._link is not None
 
+    @property
+    def heard_s(self) -> float | None:
+        """Seconds since the core last said anything; None without a connection."""
+        return None if self._link is None else self._link.heard_s
+
     async def run(self) -> None:
         """Connect and stay connected until cancelled."""
         loop = asyncio.get_running_loop()
@@ -357,6 +362,11 @@ class _Connection(asyncio.Protocol):
             self._cause = str(error)
             self.abort()
         self._heard = self._loop.time()  # the time that this took was ours, not the core's silence
+
+    @property
+    def heard_s(self) -> float:
+        """Seconds since the core last said anything."""
+        return self._loop.time() - self._heard
 
     def _check_silence(self) -> None:
         left = self._heard + SILENCE_S - self._loop.time()

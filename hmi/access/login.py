@@ -52,18 +52,18 @@ class Gatekeeper:
         self._waiting = 0
 
     def refresh(self) -> None:
-        """Take over a changed file of users; people who are gone from it, or have another role, are logged out."""
+        """Take over a changed file of users; people who are gone from it, or are not as before, are logged out."""
+        before = self.users.users
         try:
             if not self.users.refresh():
                 return
         except UserFileError as error:
             self._log.error("users cannot be read", cause=str(error))
             return
-        for name, role in self.sessions.people():
-            user = self.users.users.get(name)
-            if user is None or highest(user.all_roles) != role:
+        for name in self.sessions.people():
+            if self.users.users.get(name) != before.get(name):
                 self.sessions.close_all(name)
-                self._log.info("logged out: the user is gone or has another role", user=name)
+                self._log.info("logged out: the user was removed or changed", user=name)
 
     async def watch(self) -> None:
         """See changes of the files, and end what has run out; for ever."""

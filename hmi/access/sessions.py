@@ -86,9 +86,13 @@ class Sessions:
             for act in list(session.at_end):
                 act()
 
-    def people(self) -> set[tuple[str, str]]:
-        """Name and role of everybody who has a session."""
-        return {(each.person.name, each.person.role.value) for each in self._sessions.values()}
+    def people(self) -> set[str]:
+        """Everybody who has a session."""
+        return {each.person.name for each in self._sessions.values()}
+
+    def count(self, name: str) -> int:
+        """Sessions of this user."""
+        return sum(each.person.name == name for each in self._sessions.values())
 
     def close_all(self, name: str) -> None:
         """End every session of this user."""

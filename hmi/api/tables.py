@@ -1,15 +1,37 @@
-"""All topics of the API but the session: one line each."""
+"""All topics of the API: one line each."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from hmi.api import communications, site
+from hmi.access.inside import Inside
+from hmi.api import certificates, communications, health, orders, plant, site
+from hmi.api.described import described
+from hmi.api.metrics import metrics_endpoints
+from hmi.api.session import session_endpoints
+from hmi.api.tokens import token_endpoints
+from hmi.api.users import user_endpoints
 from hmi.endpoint import Endpoint, Topic
 
 TOPICS: Final[tuple[Topic, ...]] = (
     site.TOPIC,
     communications.TOPIC,
+    certificates.TOPIC,
+    plant.TOPIC,
+    orders.TOPIC,
+    health.TOPIC,
 )
 
-ENDPOINTS: Final[list[Endpoint]] = [endpoint for topic in TOPICS for endpoint in topic.endpoints]
+
+def all_endpoints(inside: Inside) -> list[Endpoint]:
+    """Every call there is."""
+    of_topics = [endpoint for topic in TOPICS for endpoint in topic.endpoints]
+    return described(
+        [
+            *session_endpoints(inside.gatekeeper),
+            *user_endpoints(inside.gatekeeper),
+            *token_endpoints(inside.gatekeeper),
+            *metrics_endpoints(inside),
+            *of_topics,
+        ]
+    )

@@ -10,9 +10,11 @@ import {PAGES} from "./pages.js";
 
 const app = document.getElementById("app");
 let shell = null;
+let changing = false;
 
 whenLoggedOut(() => {
-  if (shell) showLogin("Locked: the session has ended. Your password opens it again.", shell.session.name);
+  // While the password is changed every older session ends, this one's among them.
+  if (shell && !changing) showLogin("Locked: the session has ended. Your password opens it again.", shell.session.name);
 });
 
 async function boot() {
@@ -63,7 +65,12 @@ function newPasswordFields() {
 async function changePassword(values) {
   if (values.new !== values.again) throw new Error("The two new passwords are not the same.");
   if (values.new.length < 8) throw new Error("The new password has fewer than 8 characters.");
-  return post("/api/password", {old: values.old, new: values.new});
+  changing = true;
+  try {
+    return await post("/api/password", {old: values.old, new: values.new});
+  } finally {
+    changing = false;
+  }
 }
 
 // Before anything else: the password that was given is good for nothing but this.
