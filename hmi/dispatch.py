@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import QueryParams
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.users.roles import Role
@@ -28,6 +28,7 @@ _ROLE_WORDS = {Role.OPERATOR: "an operator's", Role.ENGINEER: "an engineer's", R
 _STRANGERS_PER_S: Final = 0.2
 _STRANGERS_AT_ONCE: Final = 30
 """Refusals of one peer without a login that enter the record."""
+_GONE: Final = 499
 _MUST_CHANGE: Final = "choose an own password first (POST /api/password)"
 
 
@@ -60,6 +61,8 @@ def route(endpoint: Endpoint, desk: Desk, gatekeeper: Gatekeeper, calls: Calls) 
         try:
             person = _person(endpoint, request, desk, gatekeeper)
             response = await answer_to(request, person)
+        except ClientDisconnect:
+            return Response(status_code=_GONE)
         except Refusal as refusal:
             record.refused(request, refusal.person if isinstance(refusal, Denied) else person, refusal)
             response = refused(refusal)
@@ -104,10 +107,12 @@ class _Record:
         )
 
 
-def refused(refusal: Refusal) -> JSONResponse:
+def refused(refusal: Refusal) -> Response:
     """The one form of every refusal."""
-    content = {"error": refusal.text, "problems": list(refusal.problems)}
-    return JSONResponse(content, refusal.status, headers={"Cache-Control": "no-store", **refusal.headers})
+    # In ASCII: what a peer sent may hold halves of characters, which have no place in UTF-8.
+    content = json.dumps({"error": refusal.text, "problems": list(refusal.problems)})
+    headers = {"Cache-Control": "no-store", **refusal.headers}
+    return Response(content, refusal.status, headers=headers, media_type="application/json")
 
 
 def _person(endpoint: Endpoint, request: Request, desk: Desk, gatekeeper: Gatekeeper) -> Person:

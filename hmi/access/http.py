@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -55,7 +56,7 @@ class Http(H11Protocol):
         self._octets += len(data)
         before = self.cycle
         super().data_received(data)
-        if self.cycle is not before:
+        if self.cycle is not before or not self.conn.trailing_data[0]:
             self._head_since = None
 
     def handle_websocket_upgrade(self, event: Any) -> None:
@@ -64,10 +65,14 @@ class Http(H11Protocol):
         self._door.became(self, self.transport.get_protocol())
 
     def on_response_complete(self) -> None:
-        """An answer that did not wait for the whole body ends the connection: nobody reads the rest."""
+        """An answer that did not wait for the body ends the connection, unless the rest of it comes at once."""
         super().on_response_complete()
-        if self.cycle is not None and self.cycle.more_body:
-            self.loop.call_later(_LAST_WORDS_S, self.transport.close)
+        if self.conn.their_state is h11.SEND_BODY:
+            self.loop.call_later(_LAST_WORDS_S, self._end_unless_read, self.cycle)
+
+    def _end_unless_read(self, cycle: RequestResponseCycle) -> None:
+        if self.cycle is cycle and self.conn.their_state is h11.SEND_BODY:
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`."""

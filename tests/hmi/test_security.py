@@ -158,6 +158,10 @@ def test_guessing_is_braked_and_does_not_lock_out_who_sits_elsewhere(hmi: HmiSit
     recorded(hmi, step="wrong", user="adam", peer="127.0.0.66")
 
 
+def json_from(who: Caller) -> dict[str, str]:
+    return {"Content-Type": "application/json", "X-CSRF-Token": who.csrf}
+
+
 # -- the impatient and the endless ---------------------------------------------------------------------------------
 
 
@@ -176,6 +180,8 @@ def test_bodies_that_do_not_end_are_cut_off(hmi: HmiSite) -> None:
     nested = "[" * 50_000
     deep = omar.http.post("/api/login", content=nested, headers={"Content-Type": "application/json"})
     assert deep.status_code in (400, 422)
+    half = omar.http.post("/power", content=rb'{"power_kw": 1, "unit": "\ud800"}', headers=json_from(omar))
+    assert half.status_code in (404, 409, 422), "half a character"
     assert omar.get("/api/site")["site"]
 
 
