@@ -29,7 +29,8 @@ from gateway.config import load_site
 from gateway.contracts import ConfigError, DriverPlan, FieldSimulator
 from gateway.demo.orders import LineSplitter, OrderError, parse
 from gateway.demo.site import SimulatedPlan, SimulatedSite
-from gateway.demo.welcome import welcome
+from gateway.demo.welcome import first_password, welcome
+from gateway.siteplan import SitePlan
 
 TICK_S: Final = 0.03
 LONGEST_STEP_S: Final = 1.0
@@ -52,11 +53,11 @@ async def run_simulator(
     speed: float = 1.0,
     lifeline: bool = False,
     orders: bool = True,
-    greeting: str = "",
+    greeting: Callable[[], str] | None = None,
 ) -> None:
     """Play all devices of the site until SIGTERM or SIGINT, or until standard input ends if `lifeline`.
 
-    `speed` is plant seconds per second; `greeting` is printed once all devices are on the network.
+    `speed` is plant seconds per second; `greeting` is asked for and printed once all devices are on the network.
     Raises `OSError` when an address is taken.
     """
     site = SimulatedSite(plan, build_simulator, seed=seed)
@@ -67,7 +68,7 @@ async def run_simulator(
     lines: asyncio.Queue[str] = asyncio.Queue()
     try:
         await site.start()
-        _say(greeting)
+        _say("" if greeting is None else greeting())
         _say(f"simulating {', '.join(site.devices)}")
         if orders or lifeline:
             _read_orders(loop, lines.put_nowait, stopping.set if lifeline else None)
@@ -139,6 +140,10 @@ def _say(text: str) -> None:
             sys.stdout.flush()
 
 
+def _greeting(plan: SitePlan, state_dir: Path | None) -> str:
+    return welcome(plan, state_dir, first_password(plan, state_dir))
+
+
 def _wants_orders() -> bool:
     """Not from a terminal that this process does not own: reading it would stop the process (SIGTTIN)."""
     try:
@@ -178,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 speed=chosen.speed,
                 lifeline=chosen.lifeline,
                 orders=_wants_orders(),
-                greeting=welcome(plan, chosen.state_dir) if chosen.welcome else "",
+                greeting=(lambda: _greeting(plan, chosen.state_dir)) if chosen.welcome else None,
             )
         )
     except ConfigError as error:

@@ -8,12 +8,15 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from gateway.cli.users import screen_users
 from gateway.siteplan import ServerEntry, SitePlan
+from gateway.users.roles import FIRST_USER
 
 SHOWN: Final = (
     ("M_ME_TF_1", 4),
@@ -47,14 +50,34 @@ BMS_ORDERS: Final = ("  cell_temp 62           a battery cell gets hot: derated,
 Row = Mapping[str, str]
 
 
-def welcome(plan: SitePlan, state_dir: Path | None = None) -> str:
-    """The text for this site; `state_dir` as given on the command line. Raises `OSError` for a file that is gone."""
+def first_password(plan: SitePlan, state_dir: Path | None = None) -> str:
+    """Make the file of the HMI's users if there is none; returns the password of its first user, else an empty text.
+
+    Raises `OSError` when it cannot be written.
+    """
+    users = screen_users(plan if state_dir is None else replace(plan, state_dir=state_dir.absolute()))
+    if users is None:
+        return ""
+    from gateway.users.store import UserFileError, first_administrator  # noqa: PLC0415 - loads argon2
+
+    try:
+        return first_administrator(users)
+    except UserFileError as error:
+        raise OSError(str(error)) from None
+
+
+def welcome(plan: SitePlan, state_dir: Path | None = None, password: str = "") -> str:
+    """The text for this site; `state_dir` as given on the command line, `password` of a first user just made.
+
+    Raises `OSError` for a file that is gone.
+    """
     maps, links = _maps(plan.path), _link_addresses(plan.path)
     device = next(reversed(plan.device_drivers), "DEVICE")
     parts = [
         f"GridGate demo: site {plan.name}",
         f"  simulated devices  {', '.join(plan.device_drivers)}",
         "",
+        *_page(plan, state_dir, password),
         "Connect to",
         *(
             line
@@ -76,6 +99,26 @@ def welcome(plan: SitePlan, state_dir: Path | None = None) -> str:
         "",
     ]
     return "\n".join(parts)
+
+
+def _page(plan: SitePlan, state_dir: Path | None, password: str) -> Iterator[str]:
+    """Where the HMI is, and how to come in."""
+    if plan.screen is None:
+        return
+    yield "Open in a browser"
+    yield f"  {plan.screen.where}"
+    if password:
+        yield f"    user {FIRST_USER}, password {password} (shown this once; the page asks for one of your own)"
+    else:
+        yield f"    user {FIRST_USER}, with the password that you chose; one is forgotten? In another terminal:"
+        yield f"    {_command()} user passwd {_site_words(plan, state_dir)} {FIRST_USER} --random --server hmi"
+    yield ""
+
+
+def _site_words(plan: SitePlan, state_dir: Path | None) -> str:
+    """The site as a command takes it."""
+    where = f" --state-dir {shlex.quote(str(_short(state_dir.absolute())))}" if state_dir is not None else ""
+    return f"{shlex.quote(str(_short(plan.path)))}{where}"
 
 
 def _maps(site: Path) -> dict[str, list[Row]]:
@@ -134,17 +177,15 @@ def _examples(rows: list[Row]) -> list[Row]:
 
 
 def _tries(plan: SitePlan, state_dir: Path | None, maps: dict[str, list[Row]]) -> Iterator[str]:
-    site = shlex.quote(str(_short(plan.path)))
-    where = f" --state-dir {shlex.quote(str(_short(state_dir.absolute())))}" if state_dir is not None else ""
-    command = _command()
-    yield f"  {command} points {site}{where} --watch"
+    site, command = _site_words(plan, state_dir), _command()
+    yield f"  {command} points {site} --watch"
     yield "      live values, quality and age"
     setpoints = [row for rows in maps.values() for row in rows if row.get("type") == "C_SE_NC_1"]
     if not setpoints:
         return
     point = setpoints[0]["point"]
     value = _example_value(plan, point)
-    yield f"  {command} command {site}{where} {point} {value:g}"
+    yield f"  {command} command {site} {point} {value:g}"
     yield "      a set-point through the gateway: watch the power follow"
     for server in plan.servers:
         if setpoints[0] in maps.get(server.name, []):

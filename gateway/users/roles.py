@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
+
+FIRST_USER: Final = "admin"
+"""The administrator of a new file of users."""
 
 
 class Role(StrEnum):

@@ -27,12 +27,11 @@ import yaml
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from gateway.users.roles import Role
+from gateway.users.roles import FIRST_USER, Role
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 MIN_PASSWORD: Final = 8
 MAX_PASSWORD: Final = 1024
-FIRST_USER: Final = "admin"
 _LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 
 # OWASP's second recommended parameter set for argon2id: 19 MiB, 2 passes. About 20 ms of a core.

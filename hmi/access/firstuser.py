@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from gateway.contracts.log import Log
-from gateway.users.store import FIRST_USER, UserFileError, first_administrator
+from gateway.users.roles import FIRST_USER
+from gateway.users.store import UserFileError, first_administrator
 
 
 def first_user(path: Path, where: str, site: Path, log: Log) -> None:

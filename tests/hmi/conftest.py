@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,22 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HmiSite]:
         yield site
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
+_OPEN: list[tuple[ExitStack, Browser]] = []
+"""The one browser of this process, while it is at these tests."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Browser:
+    """Chromium, shared by all modules here."""
+    if not _OPEN:
+        stack = ExitStack()
+        _OPEN.append((stack, stack.enter_context(chromium())))
+    return _OPEN[0][1]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    """Close it before other tests: while it is there this thread has a running event loop, and they begin their own."""
+    yield
+    if _OPEN and (nextitem is None or Path(__file__).parent not in nextitem.path.parents):
+        _OPEN.pop()[0].close()

@@ -13,10 +13,11 @@ import pytest
 
 from gateway.config import load_site
 from gateway.demo.plant import Plant
-from gateway.demo.welcome import welcome
+from gateway.demo.welcome import first_password, welcome
 from gateway.paths import shipped
 from gateway.points import Kind
 from gateway.siteplan import SitePlan
+from gateway.users.store import UserStore
 
 SITE = shipped("config/demo/site.yaml")
 
@@ -76,9 +77,20 @@ def test_program_in_the_welcome_is_a_program(plan: SitePlan) -> None:
 def test_commands_in_the_welcome_name_the_state_directory_that_was_chosen(plan: SitePlan, tmp_path: Path) -> None:
     odd = tmp_path / "a state"
     commands = [shlex.split(line) for line in welcome(plan, odd).splitlines() if "--state-dir" in line]
-    assert ["points" in commands[0], "command" in commands[1]] == [True, True]
+    for word, command in zip(("passwd", "points", "command"), commands, strict=True):
+        assert word in command
     for command in commands:
         assert command[command.index("--state-dir") + 1] == str(odd)
+
+
+def test_the_welcome_tells_the_first_password_once(plan: SitePlan, tmp_path: Path) -> None:
+    password = first_password(plan, tmp_path)
+    assert f"user admin, password {password} " in welcome(plan, tmp_path, password)
+    assert "http://127.0.0.1:8080" in welcome(plan, tmp_path, password)
+    assert first_password(plan, tmp_path) == ""
+    assert "passwd" in welcome(plan, tmp_path)
+    assert UserStore(tmp_path / "users.yaml").refresh()
+    assert (tmp_path / "users.yaml").stat().st_mode & 0o077 == 0
 
 
 def test_commands_in_the_welcome_can_be_typed(plan: SitePlan) -> None:
