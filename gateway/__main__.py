@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from gateway import __version__
 from gateway.cli.controlcommands import add_control_commands
 from gateway.cli.historycommands import add_history_commands
+from gateway.cli.reload import add_reload_command
 from gateway.cli.users import add_user_command
 
 if TYPE_CHECKING:
@@ -206,6 +207,15 @@ def _add_action(command: argparse.ArgumentParser, action: str, with_value: bool)
     command.set_defaults(action=action)
 
 
+def _add_operation(add: Callable[..., argparse.ArgumentParser]) -> None:
+    _add_site(add("check", _check, "say what is wrong with a site's configuration, or what the site is"))
+    _add_site(add("run", _run, "serve a site in the foreground"))
+    demo = add("demo", _demo, "serve a demo site with simulated devices")
+    _add_site(demo, optional=True)
+    demo.add_argument("--seed", type=int, default=1, help="seed of the simulated plant (default 1)")
+    add_reload_command(add, _add_site, _visit)
+
+
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """The whole command line, and each command's own."""
     parser = argparse.ArgumentParser(prog="gridgate", description="SCADA gateway for battery, solar and VPP sites")
@@ -217,11 +227,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         command.set_defaults(main=main)
         return command
 
-    _add_site(add("check", _check, "say what is wrong with a site's configuration, or what the site is"))
-    _add_site(add("run", _run, "serve a site in the foreground"))
-    demo = add("demo", _demo, "serve a demo site with simulated devices")
-    _add_site(demo, optional=True)
-    demo.add_argument("--seed", type=int, default=1, help="seed of the simulated plant (default 1)")
+    _add_operation(add)
     points = add("points", _points, "show live values, quality and age")
     _add_site(points)
     points.add_argument("filter", nargs="?", default="", help="part of a point name, or a pattern with * and ?")

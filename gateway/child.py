@@ -8,7 +8,7 @@ import os
 import pickle
 import signal
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from setproctitle import setproctitle
@@ -31,6 +31,8 @@ class ProcessPlans:
     state_dir: str
     processes: dict[str, tuple[str, bytes]]
     listens: tuple[str, ...]
+    digests: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of each plan: equal, and the process need not be started anew."""
 
 
 def read_plan() -> Any:

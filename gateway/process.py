@@ -61,6 +61,7 @@ def _compile(site: str, state_dir: str) -> None:
     from gateway.contracts.places import ConfigError, Report  # noqa: PLC0415
     from gateway.processplans import process_plans  # noqa: PLC0415
 
+    _recover(Path(site))
     try:
         plan = load_site(Path(site))
     except ConfigError as error:
@@ -72,12 +73,32 @@ def _compile(site: str, state_dir: str) -> None:
         pickle.dump(process_plans(plan, Path(state_dir) if state_dir else None), out, pickle.HIGHEST_PROTOCOL)
 
 
+def _recover(site: Path) -> None:
+    """A replacement of the site's files that was cut off is undone before anybody reads them."""
+    from gateway.configfiles import recover  # noqa: PLC0415
+
+    try:
+        if recover(site):
+            sys.stderr.write(f"{site}: a replacement of its files was cut off; those of before are back\n")
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{site}: its files cannot be brought back: {error}\n")
+        raise SystemExit(1) from None
+
+
+def _check(site: str, root: str) -> None:
+    """Check a site; write ``{problems, digests, summary, points, masters}`` to standard output as JSON."""
+    from gateway.sitecheck import checked  # noqa: PLC0415
+
+    sys.stdout.write(checked(Path(site), Path(root)) + "\n")
+
+
 _ROLES: dict[str, Callable[..., None]] = {
     "core": _core,
     "worker": _worker,
     "historian": _historian,
     "screen": _screen,
     "compile": _compile,
+    "check": _check,
 }
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,7 +67,9 @@ def process_plans(plan: SitePlan, state_dir: Path | None) -> ProcessPlans:
     if plan.screen is not None:
         screen = ScreenPlan(site=replace(plan, screen=None), screen=plan.screen)
         processes["hmi"] = ("screen", pickle.dumps(screen, pickle.HIGHEST_PROTOCOL))
+    digests = {title: hashlib.sha256(data).hexdigest() for title, (_, data) in processes.items()}
     return ProcessPlans(
+        digests=digests,
         site=plan.name,
         state_dir=str(plan.state_dir),
         processes=processes,

@@ -26,6 +26,8 @@ from setproctitle import setproctitle
 import gateway
 from gateway.child import PLAN_FD, READY, STATUS_FD, ProcessPlans
 from gateway.log import get_log, setup
+from gateway.reloads import Reloads
+from gateway.supervisorport import SupervisorPort, supervisor_path
 from gateway.systemd import notify, watchdog_s
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ _STARTING_S: Final = 60.0
 _STOP_WORKERS_S: Final = 2.0
 _STOP_CORE_S: Final = 2.0
 _TICK_S: Final = 0.2
+_HOPELESS: Final = 3
+CORE: Final = "core"
 
 
 class StateDirBusyError(Exception):
@@ -92,7 +96,7 @@ class _Process:
         self.status: int = -1
         self.ready = False
         self._started = self._heard = 0.0
-        self._failures = 0
+        self._failures = self._starts = 0
         self._next_start = 0.0
 
     def start(self, now: float) -> None:
@@ -107,6 +111,7 @@ class _Process:
         )
         os.close(child_status)
         self.ready = False
+        self._starts += 1
         self._started = self._heard = now
 
     def hear(self, now: float) -> bool:
@@ -118,6 +123,25 @@ class _Process:
                 self.ready = True
                 return True
         return False
+
+    @property
+    def failures(self) -> int:
+        """How often it ended before it had served for a while."""
+        return self._failures
+
+    def facts(self) -> dict[str, object]:
+        """For a person."""
+        return {
+            "title": self.title,
+            "pid": None if self.popen is None else self.popen.pid,
+            "ready": self.ready,
+            "age_s": 0.0 if self.popen is None else round(time.monotonic() - self._started, 1),
+            "starts": self._starts,
+        }
+
+    def close(self) -> None:
+        """It is not started again."""
+        os.close(self._plan)
 
     def due(self, now: float) -> bool:
         return self.popen is None and now >= self._next_start
@@ -146,10 +170,13 @@ class _Process:
 class Supervisor:
     """Keeps the processes of one site alive."""
 
-    def __init__(self, plans: ProcessPlans, log: Log) -> None:
+    def __init__(self, plans: ProcessPlans, log: Log, site: Path | None = None, state_dir: Path | None = None) -> None:
+        """`site` and `state_dir` as given at the start: what a reload compiles anew; without, there is none."""
         self._plans, self._log = plans, log
         self._processes = [_Process(title, role, plan, log) for title, (role, plan) in plans.processes.items()]
         self._selector = selectors.DefaultSelector()
+        self._reloads = Reloads(self, site, state_dir, log)
+        self._port: SupervisorPort | None = None
         self._stopping = False
         self._announced = False
         self._dog_s = watchdog_s()
@@ -164,13 +191,26 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: self._stop())
             signal.signal(signal.SIGCHLD, lambda *_: None)
+            signal.signal(signal.SIGHUP, lambda *_: self._reloads.hangup())
             self._selector.register(wake, selectors.EVENT_READ)
+            self._open_port()
             try:
                 while not self._stopping:
                     self._step(wake)
             finally:
+                if self._port is not None:
+                    self._port.close()
                 self._shut_down()
                 signal.set_wakeup_fd(-1)
+
+    def _open_port(self) -> None:
+        """A socket that cannot be had is told: the gateway itself is worth more than its reloads."""
+        try:
+            self._port = SupervisorPort(
+                supervisor_path(Path(self._plans.state_dir)), self._selector, self._reloads.asked
+            )
+        except OSError as error:
+            self._log.warning("reloads cannot be asked for", cause=str(error))
 
     def _stop(self) -> None:
         self._stopping = True
@@ -185,10 +225,15 @@ class Supervisor:
             if isinstance(key.data, _Process):
                 if key.data.hear(time.monotonic()):
                     self._check_ready()
+            elif key.data is not None and self._port is not None:
+                self._port.ready(key.data)
             else:
                 with contextlib.suppress(BlockingIOError):
                     wake.recv(4096)
         self._look_after()
+        self._reloads.look_after()
+        if self._port is not None:
+            self._port.sweep(time.monotonic())
         if self._dog_s is not None:
             notify("WATCHDOG=1")
 
@@ -211,6 +256,38 @@ class Supervisor:
                 if not self._stopping:
                     self._log.error("process ended: it is started again", child=process.title, cause=_how(code))
 
+    # -- what a reload does ----------------------------------------------------------------------------------------
+
+    @property
+    def plans(self) -> ProcessPlans:
+        """What runs."""
+        return self._plans
+
+    def status(self) -> list[dict[str, object]]:
+        """Every process in figures."""
+        return [process.facts() for process in self._processes]
+
+    def unready(self, titles: list[str]) -> list[str]:
+        """Those of these that do not serve yet."""
+        return [process.title for process in self._processes if process.title in titles and not process.ready]
+
+    def failing(self, titles: list[str]) -> list[str]:
+        """Those of these that have ended again and again before they served."""
+        return [each.title for each in self._processes if each.title in titles and each.failures >= _HOPELESS]
+
+    def change_to(self, plans: ProcessPlans, touched: list[str]) -> None:
+        """Stop what these plans change or no longer have, in order; the rest begins with the next step."""
+        gone = [process for process in self._processes if process.title in touched]
+        self._end([process for process in gone if process.title != CORE], _STOP_WORKERS_S)
+        self._end([process for process in gone if process.title == CORE], _STOP_CORE_S)
+        for process in gone:
+            process.close()
+        kept = {process.title: process for process in self._processes if process not in gone}
+        self._processes = [
+            kept.get(title) or _Process(title, role, plan, self._log) for title, (role, plan) in plans.processes.items()
+        ]
+        self._plans = plans
+
     def _shut_down(self) -> None:
         notify("STOPPING=1")
         self._log.info("gateway stops")
@@ -221,6 +298,8 @@ class Supervisor:
     def _end(self, processes: list[_Process], wait_s: float) -> None:
         for process in processes:
             process.signal(signal.SIGTERM)
+            if process.status >= 0:
+                self._selector.unregister(process.status)
         end = time.monotonic() + wait_s
         for process in processes:
             if process.popen is None:
@@ -238,13 +317,20 @@ def _how(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
+def compile_command(site: Path, state_dir: Path | None) -> list[str]:
+    """The child that compiles a site."""
+    return child_command("gateway.process", "compile", str(site), str(state_dir or ""))
+
+
+def compile_environment() -> dict[str, str]:
+    """Its environment: sets in one order, so that equal plans are equal octets."""
+    return child_environment() | {"PYTHONHASHSEED": "0"}
+
+
 def compile_site(site: Path, state_dir: Path | None) -> ProcessPlans:
     """Check and compile the site in a process that gives its memory back. Raises `SystemExit(1)` when it is wrong."""
     result = subprocess.run(  # noqa: S603 - our own interpreter and module
-        child_command("gateway.process", "compile", str(site), str(state_dir or "")),
-        stdout=subprocess.PIPE,
-        env=child_environment(),
-        check=False,
+        compile_command(site, state_dir), stdout=subprocess.PIPE, env=compile_environment(), check=False
     )
     if result.returncode:
         raise SystemExit(1)
@@ -261,7 +347,7 @@ def run_site(site: Path, state_dir: Path | None) -> int:
     log = get_log(process="supervisor")
     try:
         with sole_user(Path(plans.state_dir)):
-            Supervisor(plans, log).run()
+            Supervisor(plans, log, site.absolute(), state_dir).run()
     except StateDirBusyError as error:
         log.error("gateway does not start", cause=str(error))
         return 1

@@ -13,11 +13,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from gateway import __version__
+from gateway.configfiles import common_root, config_files
 from gateway.siteplan import SitePlan
 
 MANIFEST: Final = "manifest.json"
@@ -32,8 +31,8 @@ class BackupError(Exception):
 
 def backup(plan: SitePlan, out: Path, with_history: bool) -> int:
     """Write the backup, mode 0600; a gateway that runs goes on. Raises `BackupError`, `OSError`."""
-    config = sorted(_config_files(plan.path))
-    root = Path(os.path.commonpath([path.parent for path in config]))
+    config = sorted(config_files(plan.path))
+    root = common_root(config)
     files = {f"config/{path.relative_to(root)}": path for path in config}
     left_out = "" if with_history or plan.history is None else str(plan.history.folder)
     files |= {f"state/{path.relative_to(plan.state_dir)}": path for path in _state_files(plan.state_dir, left_out)}
@@ -55,35 +54,6 @@ def backup(plan: SitePlan, out: Path, with_history: bool) -> int:
     fresh.replace(out)
     sys.stdout.write(f"{len(files):,} files in {out} ({out.stat().st_size / 1e6:.1f} MB); it holds keys and users\n")
     return 0
-
-
-def _config_files(site: Path) -> Iterator[Path]:
-    """The site file and every file or folder that a text in it names."""
-    yield site
-    document = yaml.safe_load(site.read_text(encoding="utf-8-sig"))
-    for text in _texts(document):
-        path = (site.parent / text).resolve() if text and len(text) < 1_000 and "\n" not in text else None
-        if path is None or path == site:
-            continue
-        if path.is_file():
-            yield path
-        elif path.is_dir() and text not in (".", "/") and (path / "..").resolve() == site.parent.resolve():
-            yield from (inner for inner in path.rglob("*") if inner.is_file() and not _is_state(path))
-
-
-def _is_state(folder: Path) -> bool:
-    return (folder / "gateway.lock").exists() or (folder / "run").is_dir()
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
 
 
 def _state_files(state_dir: Path, left_out: str) -> Iterator[Path]:
