@@ -17,7 +17,7 @@ import numpy as np
 from bench.result import Result, percentile
 from gateway.config import load_site
 from gateway.contracts.command import Action, Command, Origin
-from gateway.contracts.driver import Write
+from gateway.contracts.driver import OnWritten, Write
 from gateway.core import Core
 from gateway.log import get_log, setup
 from gateway.points.model import NO_ROW
@@ -27,6 +27,8 @@ SECONDS = 8.0
 CHANGES_PER_S = 10_000
 STOPS = 60
 BATCH_S = 0.01
+SCAN_S = 0.1
+"""Each device is read so often."""
 
 _MAP = """\
 point,kind,table,address,type,unit,low,high,feedback
@@ -70,21 +72,53 @@ def _site(folder: Path, units: int) -> Path:
 
 
 class _Devices:
-    """Take every write at once, and note when."""
+    """Take every write at once, note when, acknowledge in the next turn of the loop; what they hold shows when they
+    are read, each once in `SCAN_S`."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self.at_ns: dict[int, int] = {}
+        self.held: dict[int, float] = {}
         self.writes = 0
+        self._open: list[OnWritten] = []
+
+    def take_write(self, write: Write, on_written: OnWritten) -> _Ticket:
+        self._note(write)
+        if not self._open:
+            asyncio.get_running_loop().call_soon(self._answer)
+        self._open.append(on_written)
+        return _Ticket()
 
     async def write(self, write: Write) -> None:
+        self._note(write)
+
+    def _note(self, write: Write) -> None:
         self.writes += 1
         self.at_ns[write.row] = time.perf_counter_ns()
-        rows = np.array([write.row], np.uint32)
-        self._core.publish(rows, np.array([write.value]), np.zeros(1, np.uint32), time.time_ns())
+        self.held[write.row] = write.value
+
+    def _answer(self) -> None:
+        answered, self._open = self._open, []
+        for on_written in answered:
+            on_written(None)
+
+    async def read(self, devices: list[list[int]]) -> None:
+        """Rows of each device, one device after another, for ever."""
+        table = self._core.table
+        while True:
+            for rows in devices:
+                at = np.array(rows, np.uint32)
+                values = np.array([self.held.get(row, table.value[row]) for row in rows])
+                self._core.publish(at, values, np.zeros(len(at), np.uint32), time.time_ns())
+                await asyncio.sleep(SCAN_S / len(devices))
 
     def counters(self) -> dict[str, dict[str, int]]:
         return {}
+
+
+class _Ticket:
+    def cancel(self) -> None:
+        """What a device has taken it keeps."""
 
 
 class _Bench:
@@ -98,6 +132,8 @@ class _Bench:
         self.core._drivers = [self.devices for _ in plan.drivers]
         assert self.core.control is not None
         self.control = self.core.control
+        self.cpu_us: list[float] = []
+        self.overruns = 0
 
     def show(self, name: str, value: float) -> None:
         rows = np.array([self.rows[name]], np.uint32)
@@ -124,17 +160,35 @@ class _Bench:
             for name, value in zip(names, _HEALTHY, strict=True):
                 self.show(f"u{i}/{name}", value)
         control.start()
-        traffic = asyncio.create_task(self.traffic())
+        core.have_process()
+        rows = [[self.rows[f"u{i}/setpoint"], self.rows[f"u{i}/run"]] for i in range(self.units)]
+        tasks = [asyncio.create_task(self.traffic()), asyncio.create_task(self.devices.read(rows))]
         await asyncio.sleep(1.0)
         for standing in control.cycle.standing:  # every unit is on a ramp for the whole time: a write per cycle
             standing.ask(1000.0, "bench", False, time.monotonic_ns())
+        self._time_steps()
         control.counters.measuring = True
+        overruns = control.counters.overruns
         await asyncio.sleep(SECONDS)
         control.counters.measuring = False
+        self.overruns = control.counters.overruns - overruns
         ways = [await self._stop(i) for i in range(STOPS)]
-        traffic.cancel()
+        for task in tasks:
+            task.cancel()
         await core.stop()
         return control.counters.latest, ways
+
+    def _time_steps(self) -> None:
+        """CPU of each step: what the machine's other work does not change."""
+        step = self.control._run
+
+        def timed() -> bool:
+            began = time.thread_time_ns()
+            healthy = step()
+            self.cpu_us.append((time.thread_time_ns() - began) / 1e3)
+            return healthy
+
+        self.control._run = timed  # type: ignore[method-assign]
 
     async def _stop(self, number: int) -> float:
         """The emergency stop of one unit is pressed at any moment of the cycle; then all is as it was."""
@@ -163,7 +217,8 @@ def measure() -> Iterator[Result]:
     note = f"{CHANGES_PER_S} changes/s, every unit on a ramp, 4 interlocks a unit"
     for units in UNITS:
         with tempfile.TemporaryDirectory() as folder:
-            cycles, ways = asyncio.run(_Bench(Path(folder), units).run())
+            bench = _Bench(Path(folder), units)
+            cycles, ways = asyncio.run(bench.run())
         if len(cycles) < SECONDS * 40:
             raise RuntimeError(f"only {len(cycles)} cycles in {SECONDS:g} s")
         steps, late = [step for step, _ in cycles], [late for _, late in cycles]
@@ -171,6 +226,8 @@ def measure() -> Iterator[Result]:
         yield Result(name=f"control_step_{units}_p50", value=percentile(steps, 50), unit="us", budget=budget, note=note)
         yield Result(name=f"control_step_{units}_p99", value=percentile(steps, 99), unit="us")
         yield Result(name=f"control_step_{units}_max", value=max(steps), unit="us")
+        yield Result(name=f"control_step_{units}_cpu_p50", value=percentile(bench.cpu_us, 50), unit="us")
+        yield Result(name=f"control_overruns_{units}", value=bench.overruns, unit="cycles", note=f"of {len(cycles)}")
         yield Result(name=f"control_jitter_{units}_p50", value=percentile(late, 50), unit="us")
         yield Result(name=f"control_jitter_{units}_p99", value=percentile(late, 99), unit="us", budget=2000.0)
         yield Result(name=f"control_jitter_{units}_max", value=max(late), unit="us")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -26,7 +28,7 @@ from gateway.child import Child
 from gateway.claim import Refusal
 from gateway.commands import Authority, CommandBroker, rights_by_master
 from gateway.contracts.command import Action, Command, OnOutcome, Outcome, Reason, Stage
-from gateway.contracts.driver import DeviceState, FieldDriver, Write, WriteLost
+from gateway.contracts.driver import DeviceState, FieldDriver, OnWritten, Write, WriteLost, WriteTicket
 from gateway.contracts.log import Log
 from gateway.control.runner import ControlRunner
 from gateway.control.store import ControlStore
@@ -49,6 +51,8 @@ RING_CHANGES: Final = 500_000
 _COUNTERS_S: Final = 1.0
 _DRIVER_RETRY_S: Final = (0.5, 1.0, 2.0, 5.0)
 _LOCK_WAIT_S: Final = 5.0
+_SWITCH_S: Final = 0.0005
+"""How long a thread that writes to a disk may keep the control cycle waiting for the interpreter; Python says 5 ms."""
 
 
 def next_epoch(state_dir: Path) -> int:
@@ -115,6 +119,7 @@ class Core:
             self.spread,
             self.audit,
             log.bind(part="broker"),
+            self.take_write,
         )
         self.alarms = AlarmService(
             plan.alarms or AlarmCatalogue(points=plan.catalogue),
@@ -157,6 +162,13 @@ class Core:
             self._tasks.append(asyncio.create_task(self._keep_driver(index, driver_name)))
         if self.control is not None:
             self.control.start()
+
+    def have_process(self) -> None:
+        """This process is the core's alone: nothing in it may keep the control cycle waiting."""
+        if self.control is not None:
+            gc.freeze()
+            self.control.collect_when_idle()
+            sys.setswitchinterval(_SWITCH_S)
 
     async def stop(self) -> None:
         """Stop the drivers, answer what is in flight, send the last changes, close."""
@@ -299,6 +311,12 @@ class Core:
             raise WriteLost("the point has no device that is running")
         await driver.write(write)
 
+    def take_write(self, write: Write, on_written: OnWritten) -> WriteTicket | None:
+        """A write of the control cycle into the queue of its driver; None where that takes `write` alone."""
+        index: int = self._driver_of.item(write.row)
+        take = getattr(self._drivers[index], "take_write", None) if index >= 0 else None
+        return None if take is None else take(write, on_written)
+
     def submit(self, server: str, command: Command, on_outcome: OnOutcome) -> None:
         """A command from a reader of the feed, who may speak for its own server only."""
         if command.origin.server != server:
@@ -340,6 +358,7 @@ async def core_main(plan: SitePlan, child: Child) -> None:
     with _alone(plan.state_dir):
         core = Core(plan, log)
         await core.start()
+        core.have_process()
         child.ready()
         await child.stopping.wait()
         await core.stop()

@@ -22,10 +22,12 @@ from gateway.contracts.driver import (
     FieldProtocol,
     FieldSettings,
     FieldSimulator,
+    OnWritten,
     Tool,
     Write,
     WriteLost,
     WriteRefused,
+    WriteTicket,
 )
 from gateway.contracts.log import Log
 from gateway.contracts.places import ConfigError, Place, Problem, Report, nearest
@@ -67,6 +69,7 @@ __all__ = [
     "GridSettings",
     "Log",
     "OnOutcome",
+    "OnWritten",
     "Origin",
     "Outcome",
     "OutputServer",
@@ -82,5 +85,6 @@ __all__ = [
     "Write",
     "WriteLost",
     "WriteRefused",
+    "WriteTicket",
     "nearest",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -59,6 +59,32 @@ class DriverPort(Protocol):
 
     def state(self, device: str, state: DeviceState, text: str = "") -> None:
         """Tell a change of a device's state once; `text` says why in words."""
+        ...
+
+
+OnWritten = Callable[[WriteRefused | WriteLost | None], None]
+"""Called once: None when the device acknowledged."""
+
+
+class WriteTicket(Protocol):
+    """A write that was taken."""
+
+    def cancel(self) -> object:
+        """Nobody waits any more: what was not sent is not sent, and `OnWritten` is not called."""
+        ...
+
+
+class DirectWriter(Protocol):
+    """What a driver may have beside `FieldDriver.write`: writes without a task for each of them.
+
+    For the control cycle, which may write to a hundred devices fifty times a second.
+    """
+
+    def take_write(self, write: Write, on_written: OnWritten) -> WriteTicket | None:
+        """Put a write into the queue; the same as `write`, but told by a call.
+
+        `on_written` may be called before this returns. None: this one is for `write` (a pulse).
+        """
         ...
 
 

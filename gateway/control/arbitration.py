@@ -63,6 +63,31 @@ class Decision:
     """Who blocks the unit; empty when nobody does."""
 
 
+@dataclass(slots=True, kw_only=True)
+class Ruling:
+    """What the requests of one unit come to, whatever its state: it holds until one of them changes."""
+
+    priority: PriorityClass
+    source: str
+    goal_kw: float | None
+    """Where the winner wants the base set-point; None: nobody asks."""
+    aim_kw: float
+    """The goal within the limits of set-points."""
+    rate_kw_per_s: float
+    add_kw: float
+    add_rate_kw_per_s: float
+    add_by: str
+    low_kw: float
+    high_kw: float
+    low_by: str
+    high_by: str
+    base_low_kw: float
+    base_high_kw: float
+    base_by: str
+    stop: bool
+    blocked_by: str
+
+
 def arbitrate(
     limits: UnitLimits,
     state: UnitState,
@@ -72,47 +97,97 @@ def arbitrate(
     dt_s: float,
 ) -> Decision:
     """Decide. `held_kw` is what the device itself has as set-point (or delivers), None when not known."""
+    return move(limits, rule(limits, requests, local), state, held_kw, dt_s)
+
+
+def rule(limits: UnitLimits, requests: Sequence[Request], local: bool) -> Ruling:
+    """Who wins, and within which limits."""
     if local:
         requests = [request for request in requests if _protects(request)]
     low, high, low_by, high_by = _intersect(limits, requests)
-    blocked_by = next((request.source for request in requests if request.block or request.stop), "")
-    stopping = [request for request in requests if request.stop]
-    if stopping:
-        zero = UnitState(0.0, 0.0)
-        first = stopping[0]
-        return Decision(zero, 0.0, 0.0, first.priority, first.source, low, high, first.source, True, first.source)
-    winner = _winner(requests)
+    stopped = next((request for request in requests if request.stop), None)
+    winner = _winner(requests) if stopped is None else stopped
     priority, source = (PriorityClass.HOLD, "held") if winner is None else (winner.priority, winner.source)
-    add_wish, add_rate, add_by = _additions(limits, requests, priority)
-    away = winner is None and _still_away(limits, state, held_kw)
-    add = _step(state.add_kw, add_wish, add_rate * dt_s)
-    responding = bool(add_by) and (add_wish != 0 or add != 0 or away)
-    wish, begin = _from_where(winner, state, held_kw, responding)
+    add, add_rate, add_by = _additions(limits, requests, priority)
+    base_low, base_high, base_by = _base_limits(requests, low, high, priority)
+    goal = None if winner is None else winner.target_kw
+    return Ruling(
+        priority=priority,
+        source=source,
+        goal_kw=goal,
+        aim_kw=0.0 if goal is None else _clamp(goal, base_low, base_high),
+        rate_kw_per_s=_rate(limits, winner),
+        add_kw=add,
+        add_rate_kw_per_s=add_rate,
+        add_by=add_by,
+        low_kw=low,
+        high_kw=high,
+        low_by=low_by,
+        high_by=high_by,
+        base_low_kw=base_low,
+        base_high_kw=base_high,
+        base_by=base_by,
+        stop=stopped is not None,
+        blocked_by=next((request.source for request in requests if request.block or request.stop), ""),
+    )
+
+
+def move(limits: UnitLimits, ruling: Ruling, state: UnitState, held_kw: float | None, dt_s: float) -> Decision:
+    """One cycle's way towards what was ruled."""
+    low, high, blocked_by = ruling.low_kw, ruling.high_kw, ruling.blocked_by
+    priority, source, add_wish = ruling.priority, ruling.source, ruling.add_kw
+    if ruling.stop:
+        return Decision(UnitState(0.0, 0.0), 0.0, 0.0, priority, source, low, high, source, True, source)
+    goal = ruling.goal_kw
+    away = goal is None and _still_away(limits, state, held_kw)
+    add = _step(state.add_kw, add_wish, ruling.add_rate_kw_per_s * dt_s)
+    responding = bool(ruling.add_by) and (add_wish != 0 or add != 0 or away)
+    wish, begin = _from_where(goal, state, held_kw, responding)
     if wish is None or begin is None:
         return Decision(UnitState(), None, None, priority, source, low, high, "", False, blocked_by)
-    base_low, base_high, base_by = _base_limits(requests, low, high, priority)
-    base = _clamp(_step(begin, _clamp(wish, base_low, base_high), _rate(limits, winner) * dt_s), low, high)
+    base_low, base_high = ruling.base_low_kw, ruling.base_high_kw
+    base = _clamp(_step(begin, _clamp(wish, base_low, base_high), ruling.rate_kw_per_s * dt_s), low, high)
     target, wanted = _clamp(base + add, low, high), wish + add_wish
     if responding:
-        priority, source = PriorityClass.RESPONSE, add_by
-    limited_by = low_by if wanted < low else high_by if wanted > high else ""
+        priority, source = PriorityClass.RESPONSE, ruling.add_by
+    limited_by = ruling.low_by if wanted < low else ruling.high_by if wanted > high else ""
     if not limited_by and not base_low <= wish <= base_high:
-        limited_by = base_by
+        limited_by = ruling.base_by
     after = UnitState(base, target - base, responding)
     return Decision(after, target, wanted, priority, source, low, high, limited_by, False, blocked_by)
 
 
+def cruising(ruling: Ruling, decision: Decision) -> bool:
+    """Whether there is nothing but the ramp to a goal left, whatever the device shows: `cruise` does for `move`."""
+    state = decision.state
+    plain = not (ruling.stop or ruling.add_by or state.responding or state.add_kw)
+    return plain and ruling.goal_kw is not None and state.base_kw is not None
+
+
+def cruise(ruling: Ruling, before: Decision, dt_s: float) -> Decision:
+    """`move`, of what is `cruising`; the same decision once it has arrived."""
+    begin = before.state.base_kw or 0.0
+    base = _clamp(_step(begin, ruling.aim_kw, ruling.rate_kw_per_s * dt_s), ruling.low_kw, ruling.high_kw)
+    if base == begin:
+        return before
+    made, by = UnitState(base), before.blocked_by
+    low, high = ruling.low_kw, ruling.high_kw
+    return Decision(
+        made, base, before.wanted_kw, before.priority, before.source, low, high, before.limited_by, False, by
+    )
+
+
 def _from_where(
-    winner: Request | None, state: UnitState, held_kw: float | None, responding: bool
+    goal_kw: float | None, state: UnitState, held_kw: float | None, responding: bool
 ) -> tuple[float | None, float | None]:
     """(where the base set-point is to go, where it is now).
 
     With nobody asking the base is what the device holds. But while a response is added, what the device holds is base
     and response: the base from before counts until the device has come back to it.
     """
-    if winner is not None:
+    if goal_kw is not None:
         begin = held_kw if state.base_kw is None else state.base_kw
-        return winner.target_kw, winner.target_kw if begin is None else begin
+        return goal_kw, goal_kw if begin is None else begin
     known = held_kw
     if state.base_kw is not None and (held_kw is None or responding or state.responding):
         known = state.base_kw

@@ -98,6 +98,7 @@ class Compiler:
             heartbeat_s=settings.heartbeat_s,
             soc=_known(soc),
             soc_limits=self._soc_limits(settings, droop, entry),
+            soc_hysteresis=settings.soc_hysteresis,
             soc_hold_s=settings.soc_hold_s,
             low_kw=low,
             high_kw=high,
@@ -166,6 +167,9 @@ class Compiler:
             self._report.error(
                 entry.key_place("soc_limits"), f"{low:g} to {high:g} %: expected a rising pair within 0 to 100"
             )
+        elif settings.soc_hysteresis * 2 > high - low:
+            text = f"{settings.soc_hysteresis:g} %: more than half of what lies between {low:g} and {high:g} %"
+            self._report.error(entry.key_place("soc_hysteresis"), text)
         return low, high
 
     # -- interlocks --------------------------------------------------------------------------------------------------

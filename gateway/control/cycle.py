@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.contracts.driver import WriteLost, WriteRefused
-from gateway.control.arbitration import Decision, UnitState, arbitrate
-from gateway.control.controller import Controller, PriorityClass, Request, UnitView
+from gateway.control.arbitration import Decision
+from gateway.control.controller import Controller, Request, UnitView
 from gateway.control.image import Image
 from gateway.control.interlock.engine import InterlockEngine, InterlockEvent
-from gateway.control.output import UnitOutput
 from gateway.control.plan import ControlPlan
-from gateway.control.soclimits import SocLimits
-from gateway.control.standing import StandingSetpoints
 from gateway.control.unit import SafeState
+from gateway.control.unitcycle import NOBODY, UnitCycle
 from gateway.control.write import ControlWrite
 from gateway.points.model import NO_ROW
 
@@ -42,19 +40,17 @@ class ControlCycle:
 
     def __init__(self, plan: ControlPlan, engine: InterlockEngine, controllers: Sequence[Controller] = ()) -> None:
         self.plan, self.engine, self.controllers = plan, engine, controllers
-        units = plan.units
-        self.standing = [StandingSetpoints(i, unit) for i, unit in enumerate(units)]
-        self.outputs = [UnitOutput(i, unit) for i, unit in enumerate(units)]
-        self.decisions: list[Decision | None] = [None] * len(units)
+        self._units = [UnitCycle(i, unit) for i, unit in enumerate(plan.units)]
+        self.standing = [unit.standing for unit in self._units]
+        self.decisions: list[Decision | None] = [None] * len(self._units)
         self.local = False
-        self._limits = [unit.limits for unit in units]
-        self._states = [UnitState() for _ in units]
-        self._soc = [SocLimits(i, unit) for i, unit in enumerate(units)]
-        self._modes: list[tuple[object, ...]] = [()] * len(units)
         self._last_ns: int | None = None
         self._grace_end_ns: int | None = None
-        self._heard_of = [False] * len(units)
+        self._heard_of = [False] * len(self._units)
+        self._strange = len(self._units)
+        self._readers: dict[int, list[int]] | None = None
         self._points_ns = 0
+        self._told: list[Decision | None] = [None] * len(self._units)
         self._shown: dict[int, float] = {}
         self._written: dict[int, float] = {}
 
@@ -75,61 +71,66 @@ class ControlCycle:
         result = CycleResult(events=self.engine.step(image))
         row = self.plan.local_row
         self.local = row != NO_ROW and image.get(row) != self.plan.remote_when
-        by_unit: list[list[Request]] = [[] for _ in self.plan.units]
-        for request in self._requests(image, result):
-            by_unit[request.unit].append(request)
-        for i, requests in enumerate(by_unit):
-            self._unit(i, requests, image, dt_s, result)
-        self._interlock_writes(result)
+        asked = self._asked(image, result)
+        urgent: list[ControlWrite] = []
+        self._interlock_writes(urgent)
+        self._step_units(image, asked, dt_s, urgent, result)
+        result.writes[:0] = urgent
         self._publish(image.now_ns, result)
         return result
 
-    def _requests(self, image: Image, result: CycleResult) -> Iterable[Request]:
-        yield from self.engine.requests()
-        for soc in self._soc:
-            yield from soc.requests(image)
-        for standing in self.standing:
-            yield from standing.requests(image.now_ns)
+    def _asked(self, image: Image, result: CycleResult) -> dict[int, list[Request]]:
+        """What the controllers ask, by unit."""
+        asked: dict[int, list[Request]] = {}
         if self.controllers:
-            views = [self.view(i) for i in range(len(self.plan.units))]
+            views = [unit.view(self.local) for unit in self._units]
             for controller in self.controllers:
                 said = controller.step(image, views)
                 result.points.extend(said.points)
                 result.invalid.extend(said.invalid)
                 result.writes.extend(said.writes)
-                yield from said.requests
+                for request in said.requests:
+                    asked.setdefault(request.unit, []).append(request)
+        return asked
+
+    def _step_units(
+        self,
+        image: Image,
+        asked: dict[int, list[Request]],
+        dt_s: float,
+        urgent: list[ControlWrite],
+        result: CycleResult,
+    ) -> None:
+        """Every unit; what a trip writes goes before all else."""
+        touched, forced, local = self._touched(image), self.engine.asked(), self.local
+        waiting, strange = self.engine.anyone_waits, self._strange > 0
+        for i, unit in enumerate(self._units):
+            quiet = (waiting and bool(self.engine.waiting(i))) or (strange and self._unknown(i, image))
+            tripped = forced.get(i, NOBODY)
+            to = urgent if tripped else result.writes
+            if unit.step(image, tripped, asked.get(i, NOBODY), local, dt_s, i in touched, quiet, to):
+                result.moved.append(i)
+            self.decisions[i] = unit.decision
+
+    def _touched(self, image: Image) -> set[int]:
+        """Units of which a point has changed."""
+        if self._readers is None:
+            self._readers = {}
+            for i, unit in enumerate(self.plan.units):
+                for row in {*unit.inputs} - {NO_ROW}:
+                    self._readers.setdefault(image.slots[row], []).append(i)
+        readers = self._readers
+        return {unit for slot in image.changed for unit in readers.get(slot, ())}
+
+    def look_again(self) -> None:
+        """A step has failed half-way: look at everything in the next one."""
+        self.engine.look_again()
+        for unit in self._units:
+            unit.look_again()
 
     def view(self, i: int) -> UnitView:
         """The unit as the cycle before left it."""
-        decision, unit = self.decisions[i], self.plan.units[i]
-        if decision is None:
-            return UnitView(None, None, PriorityClass.HOLD, unit.low_kw, unit.high_kw, self.local, False, False)
-        return UnitView(
-            target_kw=decision.target_kw,
-            base_kw=decision.state.base_kw,
-            source=decision.priority,
-            low_kw=decision.low_kw,
-            high_kw=decision.high_kw,
-            local=self.local,
-            tripped=decision.stop,
-            blocked=bool(decision.blocked_by),
-        )
-
-    def _unit(self, i: int, requests: list[Request], image: Image, dt_s: float, result: CycleResult) -> None:
-        unit = self.plan.units[i]
-        held = image.get(unit.setpoint)
-        if held is None:
-            held = image.get(unit.power)
-        decision = arbitrate(self._limits[i], self._states[i], requests, held, self.local, dt_s)
-        self._states[i], self.decisions[i] = decision.state, decision
-        if decision.stop:
-            self.standing[i].forget()
-        quiet = bool(self.engine.waiting(i)) or self._unknown(i, image)
-        result.writes.extend(self.outputs[i].writes(decision, image, quiet))
-        mode = (decision.priority, decision.source, decision.limited_by, decision.stop, decision.blocked_by)
-        if mode != self._modes[i]:
-            self._modes[i] = mode
-            result.moved.append(i)
+        return self._units[i].view(self.local)
 
     def ready(self, i: int, image: Image) -> str:
         """Why this unit takes no set-point yet after a start; empty when it does."""
@@ -142,26 +143,29 @@ class ControlCycle:
         """Shortly after a start: what the unit does, or its state of charge, has not been reported yet."""
         if self._grace_end_ns is None:
             self._grace_end_ns = image.now_ns + int(self.plan.start_grace_s * 1e9)
-        if self._heard_of[i] or image.now_ns >= self._grace_end_ns:
+        if self._heard_of[i]:
             return False
         unit = self.plan.units[i]
         shown = [row for row in (unit.setpoint, unit.power) if row != NO_ROW]
         unknown = image.unreported(unit.soc) or all(image.unreported(row) for row in shown)
-        self._heard_of[i] = not unknown
-        return unknown
+        if unknown and image.now_ns < self._grace_end_ns:
+            return True
+        self._heard_of[i] = True
+        self._strange -= 1
+        return False
 
-    def _interlock_writes(self, result: CycleResult) -> None:
-        """Writes of interlocks: once when they come into force; `rewrite` forgets one that failed."""
+    def _interlock_writes(self, out: list[ControlWrite]) -> None:
+        """Writes of interlocks: once when they come into force, and again when one failed."""
         wanted = dict(self.engine.writes())
         for row, value in wanted.items():
             if self._written.get(row) != value:
-                result.writes.append(ControlWrite(row, value, -1))
+                out.append(ControlWrite(row, value, -1))
         self._written = wanted
 
     def failed(self, write: ControlWrite, now_ns: int, trouble: WriteRefused | WriteLost) -> None:
         """The device did not take this value."""
         if write.unit >= 0:
-            self.outputs[write.unit].failed(write.row, now_ns)
+            self._units[write.unit].failed(write.row, now_ns)
         else:
             self._written.pop(write.row, None)
             for controller in self.controllers:
@@ -176,8 +180,8 @@ class ControlCycle:
 
     def _publish(self, now_ns: int, result: CycleResult) -> None:
         points = list(self._interlock_points()) if self.engine.looked_at else []
-        if result.moved:
-            points += self._unit_states()
+        for unit in result.moved:
+            points += self._unit_states(unit)
         if result.moved or now_ns - self._points_ns >= _POINTS_NS:
             self._points_ns = now_ns
             points += self._unit_analogs()
@@ -197,18 +201,19 @@ class ControlCycle:
             yield rows.bypassed, float(state.bypass is not None)
             yield rows.first_out, float(i in first)
 
-    def _unit_states(self) -> Iterable[tuple[int, float]]:
-        for rows, decision in zip(self.plan.unit_rows, self.decisions, strict=True):
-            if decision is not None:
-                yield rows.source, float(decision.priority)
-                yield rows.limited, float(bool(decision.limited_by))
-                yield rows.blocked, float(bool(decision.blocked_by))
-                yield rows.tripped, float(decision.stop)
+    def _unit_states(self, unit: int) -> Iterable[tuple[int, float]]:
+        rows, decision = self.plan.unit_rows[unit], self.decisions[unit]
+        if decision is not None:
+            yield rows.source, float(decision.priority)
+            yield rows.limited, float(bool(decision.limited_by))
+            yield rows.blocked, float(bool(decision.blocked_by))
+            yield rows.tripped, float(decision.stop)
 
     def _unit_analogs(self) -> Iterable[tuple[int, float]]:
-        for rows, decision in zip(self.plan.unit_rows, self.decisions, strict=True):
-            if decision is None:
+        for i, (rows, decision) in enumerate(zip(self.plan.unit_rows, self.decisions, strict=True)):
+            if decision is None or decision is self._told[i]:
                 continue
+            self._told[i] = decision
             yield rows.limit_low_kw, decision.low_kw
             yield rows.limit_high_kw, decision.high_kw
             if decision.target_kw is not None and decision.wanted_kw is not None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from gateway.control.frequency.curve import Curve
+from gateway.control.socgate import SocGate
 
 _ALWAYS = Curve((0.0,), (100.0,))
 
@@ -19,6 +20,7 @@ class EnvelopeSettings:
     """Positive."""
     soc_low_percent: float = 20.0
     soc_high_percent: float = 95.0
+    soc_hysteresis_percent: float = 0.0
     capacity_kwh: float = math.nan
     discharge_over_soc: Curve = _ALWAYS
     charge_over_soc: Curve = _ALWAYS
@@ -46,8 +48,12 @@ class Envelope:
         return max(0.0, power_kw - self.low_kw)
 
 
-def envelope(settings: EnvelopeSettings, soc_percent: float | None, temperature_c: float | None) -> Envelope:
+def envelope(
+    settings: EnvelopeSettings, soc_percent: float | None, temperature_c: float | None, gate: SocGate | None = None
+) -> Envelope:
     """The limits now. A value that is not known (None) forbids what it would have to allow.
+
+    `gate` remembers whether the state of charge has been at a limit; None: it has not.
 
     Without the state of charge the unit neither charges nor discharges; without the temperature the lowest of its
     derating curve holds.
@@ -57,10 +63,13 @@ def envelope(settings: EnvelopeSettings, soc_percent: float | None, temperature_
         return Envelope(0.0, 0.0, 0.0, 0.0, (*reasons, "state of charge not known"))
     high = settings.discharge_kw * min(part, _part(settings.discharge_over_soc, soc_percent))
     low = -settings.charge_kw * min(part, _part(settings.charge_over_soc, soc_percent))
-    if soc_percent <= settings.soc_low_percent:
+    if gate is None:
+        gate = SocGate(settings.soc_low_percent, settings.soc_high_percent)
+    gate.step(soc_percent)
+    if gate.at_floor:
         high = 0.0
         reasons.append(f"state of charge at its floor of {settings.soc_low_percent:g} %")
-    if soc_percent >= settings.soc_high_percent:
+    if gate.at_ceiling:
         low = 0.0
         reasons.append(f"state of charge at its ceiling of {settings.soc_high_percent:g} %")
     base_low, base_high = _behind_reserve(settings, soc_percent, low, high)

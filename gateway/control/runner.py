@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,12 @@ from gateway.contracts.command import Command, Reason
 from gateway.contracts.driver import Write, WriteLost, WriteRefused
 from gateway.contracts.log import Log
 from gateway.control.claims import RunClaim, SetpointClaim
+from gateway.control.clock import Clock, make_clock
+from gateway.control.collector import IdleCollector
 from gateway.control.controller import TakeValue
 from gateway.control.cycle import ControlCycle, CycleResult, safe_requests
 from gateway.control.evidence.keeper import EvidenceKeeper
-from gateway.control.image import ImagePlan
+from gateway.control.image import Image, ImagePlan
 from gateway.control.interlock.engine import InterlockEngine
 from gateway.control.interlock.plan import WATCHDOG
 from gateway.control.operations import Operations
@@ -35,6 +37,10 @@ from gateway.points.model import NO_ROW
 from gateway.points.quality import Quality
 
 _COUNTERS_S: Final = 1.0
+_WHOLE_NS: Final = 1_000_000_000
+_INPUT: Final = 1
+_URGENT: Final = 2
+"""Rows whose change brings the cycle forward; other inputs wait for it."""
 _FAULT_PAUSE_S: Final = 1.0
 _RECORD_NS: Final = 1_000_000_000
 """A unit's changes of mode are recorded at most so often; the newest one always is."""
@@ -97,14 +103,18 @@ class ControlRunner:
         self.operations = Operations(plan, self.cycle, self._done)
         self.counters = Counters()
         self._image_plan = ImagePlan(self.cycle.inputs)
-        self._image = self._take()
-        self._watched: NDArray[np.bool_] = np.zeros(len(table.value), np.bool_)
-        self._watched[list(self.engine.inputs)] = True
-        self._watched[[row for controller in controllers for row in controller.urgent if row != NO_ROW]] = True
+        self._whole_ns = 0
+        now = time.monotonic_ns(), time.time_ns()
+        self._image = self._image_plan.take(table.value, table.quality, table.time_ns, *now)
+        self._watched: NDArray[np.uint8] = np.zeros(len(table.value), np.uint8)
+        self._watched[self._image_plan.rows] = _INPUT
+        self._watched[list(self.engine.inputs)] = _URGENT
+        self._watched[[row for controller in controllers for row in controller.urgent if row != NO_ROW]] = _URGENT
         self._acknowledged = [_Acknowledged() for _ in plan.units]
         self._period_ns = int(plan.cycle_ms * 1e6)
         self._next_ns = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._clock: Clock | None = None
+        self._collector = IdleCollector()
         self._kicked: asyncio.Handle | None = None
         self._steps: asyncio.Future[None] | None = None
         self._recorded_ns = [0] * len(plan.units)
@@ -149,15 +159,18 @@ class ControlRunner:
         if self._store.was_stalled():
             self.engine.raise_row(WATCHDOG, "the control cycle had stalled, the core was started again")
         self._watchdog.start()
+        self._clock = make_clock(self._tick)
         self._next_ns = time.monotonic_ns()
         self._tick()
 
     def stop(self) -> None:
         """No more cycles; what is latched is written down."""
         self._watchdog.stop()
-        for handle in (self._timer, self._kicked):
-            if handle is not None:
-                handle.cancel()
+        if self._clock is not None:
+            self._clock.close()
+        if self._kicked is not None:
+            self._kicked.cancel()
+        self._collector.end()
         self._save()
         for controller in self.cycle.controllers:
             controller.end()
@@ -183,8 +196,16 @@ class ControlRunner:
 
     def after(self, batch: Changes) -> None:
         """Changes of the table: an interlock's input among them brings the cycle forward."""
-        if self._watched[batch["row"]].any():
-            self.kick()
+        watched = self._watched.take(batch["row"])
+        inputs = watched.nonzero()[0]
+        if len(inputs):
+            self._image_plan.note(batch if len(inputs) == len(batch) else batch[inputs])
+            if watched.max() == _URGENT:
+                self.kick()
+
+    def collect_when_idle(self) -> None:
+        """This process is the cycle's own: garbage is collected between the cycles alone."""
+        self._collector.begin()
 
     def kick(self) -> None:
         """A cycle with this turn of the loop."""
@@ -205,15 +226,22 @@ class ControlRunner:
         healthy = self._run()
         self.counters.note((time.perf_counter_ns() - began) / 1e3, late_ns / 1e3)
         self._next_ns += (missed + 1) * self._period_ns
-        wait_s = (self._next_ns - time.monotonic_ns()) / 1e9 if healthy else _FAULT_PAUSE_S
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, wait_s), self._tick)
         if now_ns - self._counted_ns >= _COUNTERS_S * 1e9:
             self._counted_ns = now_ns
             self._count()
+        now_ns = time.monotonic_ns()
+        self._collector.idle(self._next_ns - now_ns)
+        if self._clock is not None:
+            self._clock.set(self._next_ns if healthy else now_ns + int(_FAULT_PAUSE_S * 1e9))
 
-    def _take(self) -> Any:
-        table = self._table
-        return self._image_plan.take(table.value, table.quality, table.time_ns, time.monotonic_ns(), time.time_ns())
+    def _take(self) -> Image:
+        """The image now: what has changed since the one before; all of it once a second, whatever was told."""
+        table, now_ns, image = self._table, time.monotonic_ns(), self._image
+        self._image_plan.follow(image, now_ns, time.time_ns())
+        if now_ns >= self._whole_ns:
+            self._whole_ns = now_ns + _WHOLE_NS
+            image = self._image_plan.retake(image, table.value, table.quality, table.time_ns)
+        return image
 
     def _run(self) -> bool:
         """One cycle; a fault in it drives every unit to its safe state and is no end of the cycle."""
@@ -237,7 +265,8 @@ class ControlRunner:
     def _fault(self, fault: Exception) -> None:
         text = f"{type(fault).__name__}: {fault}"
         self._log.error("control cycle failed: units go to their safe state", cause=text)
-        self.engine.look_again()
+        self.cycle.look_again()
+        self._whole_ns = 0
         self.engine.raise_row(WATCHDOG, f"the control cycle failed: {text}")
         for write in safe_requests(self.plan):
             self._write(write)

@@ -38,6 +38,7 @@ class UnitSettings(Strict):
     ramp_kw_per_s: _Positive | None = None
     soc: PointName | None = None
     soc_limits: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    soc_hysteresis: Annotated[float, Field(ge=0, le=50)] = 0.5
     soc_hold_s: _NotNegative = 10.0
     resolution_kw: _Positive = 0.1
     keep_alive_s: _NotNegative = 0.0

@@ -44,6 +44,8 @@ class Unit:
     rated_kw: float
     ramp_kw_per_s: float = math.inf
     soc_limits: tuple[float, float] = (0.0, 100.0)
+    soc_hysteresis: float = 0.5
+    """How far in percent the state of charge must leave a limit before that way is open again."""
     soc_hold_s: float = 10.0
     """Without a state of charge the last one counts for so long; then the unit does nothing."""
     resolution_kw: float = 0.1

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ControlWrite:
-    """One value for one commanded point. `unit` is an index, -1 for an interlock's own write."""
+    """One value for one commanded point. `unit` is an index, -1 for an interlock's own write. Nobody changes it."""
 
     row: int
     value: float

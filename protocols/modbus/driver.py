@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from gateway.contracts import DeviceState, DriverPort, Write
+from gateway.contracts import DeviceState, DriverPort, OnWritten, Write, WriteTicket
 from gateway.points import Quality
 from protocols.modbus import frame
 from protocols.modbus.client import LineClient, LineDown, NoAnswer
@@ -301,6 +301,10 @@ class ModbusDriver:
     async def write(self, write: Write) -> None:
         """Write and wait for the device's acknowledgement; a pulse is over when its end is acknowledged."""
         await self._writer.write(write)
+
+    def take_write(self, write: Write, on_written: OnWritten) -> WriteTicket | None:
+        """`write` without a task; see `gateway.contracts.driver.DirectWriter`."""
+        return self._writer.take(write, on_written)
 
     # -- figures ------------------------------------------------------------------------------------------------
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.contracts import DeviceState, Pulse, Write, WriteLost, WriteRefused
+from gateway.contracts import DeviceState, OnWritten, Pulse, Write, WriteLost, WriteRefused, WriteTicket
 from protocols.modbus import frame
 from protocols.modbus.codec import Unencodable
 from protocols.modbus.frame import ModbusError, Refusal, Request
@@ -38,9 +38,11 @@ class _Job:
     unit: Unit
     point: str
     steps: list[list[Way]]
+    on_written: OnWritten
     sent: int = 0
     """Steps that the device has acknowledged."""
-    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    over: bool = False
+    """Answered, or nobody waits any more."""
 
     @property
     def whole(self) -> str:
@@ -48,12 +50,12 @@ class _Job:
         return self.point if len(self.steps) == 1 else f"{self.point}, write {self.sent + 1} of {len(self.steps)}"
 
     def answer(self, error: WriteRefused | WriteLost | None) -> None:
-        if self.done.done():
-            return
-        if error is None:
-            self.done.set_result(None)
-        else:
-            self.done.set_exception(error)
+        if not self.over:
+            self.over = True
+            self.on_written(error)
+
+    def cancel(self) -> None:
+        self.over = True
 
 
 class Writer:
@@ -113,7 +115,26 @@ class Writer:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
+    def take(self, write: Write, on_written: OnWritten) -> WriteTicket | None:
+        """A write that is no pulse; see `gateway.contracts.driver.DirectWriter`."""
+        target = self._targets.get(write.row)
+        if target is None or write.pulse is not Pulse.DEFAULT:
+            return None
+        try:
+            return self._queue(*target, write.value, on_written)
+        except (WriteRefused, WriteLost) as error:
+            on_written(error)
+            return None
+
     async def _submit(self, unit: Unit, position: int, value: float) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        job = self._queue(unit, position, value, lambda error: _tell(done, error))
+        try:
+            await done
+        finally:
+            job.cancel()
+
+    def _queue(self, unit: Unit, position: int, value: float, on_written: OnWritten) -> _Job:
         bindings = unit.bindings
         point = f"{bindings.name[position]} ({bindings.where(position)})"
         if unit.state is DeviceState.LOST or not self._line.connected:
@@ -123,15 +144,15 @@ class Writer:
             found = unit.steps(position, value)
         except Unencodable as error:
             raise WriteRefused(f"{point}: {error}") from None
-        job = _Job(unit, point, found)
+        job = _Job(unit, point, found, on_written)
         self._jobs.append(job)
         self._line.wake()
-        await job.done
+        return job
 
     async def perform(self) -> None:
         """Send the write that waits longest; the result goes to whoever waits for it. Only for the line's task."""
         job = self._jobs.popleft()
-        if job.done.done():
+        if job.over:
             return
         job.unit.counters["writes"] += 1
         try:
@@ -193,3 +214,12 @@ class Writer:
                 await asyncio.sleep(0.001)
         for task in self._pulses:
             task.cancel()
+
+
+def _tell(done: asyncio.Future[None], error: WriteRefused | WriteLost | None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)

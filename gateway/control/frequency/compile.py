@@ -175,6 +175,7 @@ class DroopCompiler:
             charge_kw=min(settings.charge_kw or unit.rated_kw, -unit.low_kw),
             soc_low_percent=low,
             soc_high_percent=high,
+            soc_hysteresis_percent=unit.soc_hysteresis,
             capacity_kwh=settings.capacity_kwh or math.nan,
             reserve_s=settings.reserve_min * 60,
             **{key: curve for key, curve in curves.items() if curve is not None},

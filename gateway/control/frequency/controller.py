@@ -16,6 +16,7 @@ from gateway.control.frequency.rocof import Rocof
 from gateway.control.frequency.sources import NO_SOURCE, Chosen, FrequencySources, Reading
 from gateway.control.image import Image
 from gateway.control.recovery import SocRecovery
+from gateway.control.socgate import SocGate
 from gateway.points.model import NO_ROW
 
 SOURCE: Final = "droop"
@@ -39,6 +40,8 @@ class DroopController(ControllerBase):
         self._recorder = ExcursionRecorder(plan.name)
         self._test: tuple[float, int] | None = None
         self._soc: tuple[float, int] | None = None
+        by_energy = plan.envelope
+        self._gate = SocGate(by_energy.soc_low_percent, by_energy.soc_high_percent, by_energy.soc_hysteresis_percent)
 
     @property
     def inputs(self) -> Iterable[int]:
@@ -89,7 +92,7 @@ class DroopController(ControllerBase):
         rate = self._rate(chosen, image, now_s)
         idle = not self.enabled or view.tripped or view.local
         response = self._response.stand_by(now_s) if idle else self._response.step(chosen, rate, now_s)
-        limits = envelope(plan.envelope, self._known_soc(image), image.get(plan.temperature))
+        limits = envelope(plan.envelope, self._known_soc(image), image.get(plan.temperature), self._gate)
         add_kw = response.percent / 100 * plan.rated_kw
         if self._recovery is not None and not idle:
             add_kw += self._recovery.step(self._known_soc(image), response.state is ResponseState.IN_BAND)

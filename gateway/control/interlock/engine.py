@@ -50,6 +50,9 @@ class InterlockEngine:
         self._trips = [row.trips for row in rows]
         self._in_force: list[bool] = [False] * len(rows)
         self._forced: list[int] = []
+        self._asked: dict[int, list[Request]] | None = None
+        self.anyone_waits = False
+        """Whether `waiting` has anything to say of any unit."""
         self._causes: dict[int, str] = {}
         self._open: set[int] = set(range(len(rows)))
         self._readers: dict[int, list[int]] | None = None
@@ -83,7 +86,9 @@ class InterlockEngine:
                 self._open.add(i)
         if events:
             self._forced = [i for i, active in enumerate(self._in_force) if active]
+            self._asked = None
             due = sorted({*due, *self._mark_first_out()})
+        self.anyone_waits = any(self.states[i].waiting for i in self._open)
         self.looked_at = due
         return events
 
@@ -148,6 +153,14 @@ class InterlockEngine:
         return moved
 
     # -- what follows ------------------------------------------------------------------------------------------------
+
+    def asked(self) -> dict[int, list[Request]]:
+        """`requests` by unit: the same lists until another interlock comes into force or goes."""
+        if self._asked is None:
+            self._asked = {}
+            for request in self.requests():
+                self._asked.setdefault(request.unit, []).append(request)
+        return self._asked
 
     def requests(self) -> list[Request]:
         """What the interlocks in force ask of the units."""

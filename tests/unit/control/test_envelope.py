@@ -12,6 +12,7 @@ from gateway.control.envelope import Envelope, EnvelopeSettings, envelope
 from gateway.control.frequency.curve import Curve
 from gateway.control.ramp import RampLimit
 from gateway.control.recovery import RecoverySettings, SocRecovery
+from gateway.control.socgate import SocGate
 
 UNIT = EnvelopeSettings(discharge_kw=1000, charge_kw=800, capacity_kwh=2000)
 
@@ -108,3 +109,21 @@ def test_recovery_starts_outside_its_band_rests_outside_the_dead_band_and_ends_a
 def test_recovery_keeps_to_its_limit() -> None:
     recovery = SocRecovery(RecoverySettings(capacity_kwh=2000, limit_kw=50))
     assert recovery.step(20, True) == -50
+
+
+def test_at_its_floor_a_unit_waits_until_the_hysteresis_is_full() -> None:
+    """Its cells recover by a few tenths once the discharge has ended: no reason to begin again."""
+    gate = SocGate(20, 95, 0.5)
+    story = [(21.0, 1000), (20.0, 0), (20.3, 0), (20.49, 0), (20.5, 1000), (20.1, 1000), (19.9, 0), (21.0, 1000)]
+    assert [(soc, envelope(UNIT, soc, None, gate).high_kw) for soc, _ in story] == story
+    assert [envelope(UNIT, soc, None, gate).low_kw for soc in (95.0, 94.6, 94.5)] == [0, 0, -800]
+
+
+@given(st.lists(st.floats(0, 100), max_size=30), st.floats(0, 40))
+def test_no_hysteresis_opens_what_the_limit_closes(socs: list[float], hysteresis: float) -> None:
+    gate = SocGate(20, 95, hysteresis)
+    for soc in socs:
+        gate.step(soc)
+        assert gate.at_floor or soc > 20
+        assert gate.at_ceiling or soc < 95
+        assert not (gate.at_floor and gate.at_ceiling)

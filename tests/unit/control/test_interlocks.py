@@ -50,10 +50,17 @@ class Bench:
         self.value = np.zeros(5)
         self.quality = np.zeros(5, np.uint32)
         self.plan = ImagePlan(range(5))
+        self.before: Image | None = None
 
     def image(self, at_s: float) -> Image:
-        now_ns = int(at_s * S)
-        return self.plan.take(self.value, self.quality, np.zeros(5, np.int64), now_ns, now_ns)
+        """After the first only what differs counts as changed, as in a gateway."""
+        now_ns, times = int(at_s * S), np.zeros(5, np.int64)
+        if self.before is None:
+            self.before = self.plan.take(self.value, self.quality, times, now_ns, now_ns)
+        else:
+            self.plan.follow(self.before, now_ns, now_ns)
+            self.before = self.plan.retake(self.before, self.value, self.quality, times)
+        return self.before
 
     def look(self, at_s: float, **points: float | Quality) -> bool:
         for name, value in points.items():
