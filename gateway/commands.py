@@ -14,7 +14,7 @@ from gateway.claim import Claim, ClaimFailed, Refusal
 from gateway.contracts.command import Action, Command, OnOutcome, Outcome, Reason, Stage
 from gateway.contracts.driver import Write, WriteLost, WriteRefused
 from gateway.contracts.log import Log
-from gateway.fastwrites import FastWrites, TakeWrite
+from gateway.fastwrites import FastWrites
 from gateway.points.change import Changes, Rows
 from gateway.points.model import NO_ROW, Kind, PointCatalogue
 from gateway.points.quality import UNUSABLE
@@ -62,8 +62,7 @@ class _InFlight:
 class CommandBroker:
     """Checks, writes, waits for the device and the feedback, answers, and records every step.
 
-    Lives on the core's loop. `write_field` finds the point's driver and waits for the device's word; `take_write` is
-    the control cycle's way, see `gateway.fastwrites`.
+    Lives on the core's loop. `write_field` finds the point's driver and waits for the device's word.
     """
 
     def __init__(
@@ -76,7 +75,6 @@ class CommandBroker:
         spread: Callable[[Changes], None],
         audit: AuditLog,
         log: Log,
-        take_write: TakeWrite | None = None,
     ) -> None:
         self._catalogue, self._table, self._authority = catalogue, table, authority
         self._write_field, self._tell_commanded, self._spread = write_field, tell_commanded, spread
@@ -86,7 +84,7 @@ class CommandBroker:
         self._command_points: dict[int, Handler] = {}
         self._claims: dict[int, Claim] = {}
         self._in_local: set[int] = set()
-        self.control_writes = FastWrites(write_field, take_write)
+        self.control_writes = FastWrites(write_field)
         """The control cycle's own way to the field: it decides anew every cycle, so the newest value wins."""
         self._subject_checks: tuple[Callable[[Command], Refusal | None], ...] = (
             self._check_subject,

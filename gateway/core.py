@@ -32,6 +32,7 @@ from gateway.contracts.driver import DeviceState, FieldDriver, OnWritten, Write,
 from gateway.contracts.log import Log
 from gateway.control.runner import ControlRunner
 from gateway.control.store import ControlStore
+from gateway.fastwrites import FastWrites
 from gateway.feed.address import socket_path
 from gateway.feed.hub import FeedHub
 from gateway.feed.ring import ChangeRing
@@ -119,8 +120,8 @@ class Core:
             self.spread,
             self.audit,
             log.bind(part="broker"),
-            self.take_write,
         )
+        self.broker.control_writes = FastWrites(self.write_field, self.take_write)
         self.alarms = AlarmService(
             plan.alarms or AlarmCatalogue(points=plan.catalogue),
             plan.alarm_system or AlarmSystemRows(),
