@@ -14,7 +14,9 @@ from gateway import __version__
 from gateway.cli.controlcommands import add_control_commands
 from gateway.cli.historycommands import add_history_commands
 from gateway.cli.reload import add_reload_command
+from gateway.cli.setupcommands import add_setup_commands
 from gateway.cli.users import add_user_command
+from gateway.terminal import CommandParser, Exit, misused, refuse
 
 if TYPE_CHECKING:
     from gateway.siteplan import SitePlan
@@ -25,29 +27,15 @@ if TYPE_CHECKING:
 
 def _load(arguments: argparse.Namespace) -> SitePlan:
     """The site's plan; prints every error and exits 1 when it is wrong."""
-    from dataclasses import replace
+    from gateway.cli.siteof import load
 
-    from gateway.config import load_site, render
-    from gateway.contracts.places import ConfigError
-
-    try:
-        plan = load_site(arguments.site)
-    except ConfigError as error:
-        sys.stderr.write(render(error.report) + "\n")
-        raise SystemExit(1) from None
-    state_dir: Path | None = getattr(arguments, "state_dir", None)
-    return plan if state_dir is None else replace(plan, state_dir=state_dir.absolute())
+    return load(arguments)
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from gateway.config import render, summary
-    from gateway.contracts.places import Report
+    from gateway.cli.check import check
 
-    plan = _load(arguments)
-    sys.stdout.write(summary(plan) + "\n")
-    if plan.warnings:
-        sys.stderr.write(render(Report(plan.warnings)) + "\n")
-    return 0
+    return check(arguments.site, arguments.state_dir, arguments.json)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -75,7 +63,7 @@ def _act(arguments: argparse.Namespace) -> int:
 
     action = Action(arguments.action)
     value = getattr(arguments, "value", 0.0)
-    return _visit(lambda plan: asyncio.run(act(plan, arguments.point, value, action)), arguments)
+    return _visit(lambda plan: asyncio.run(act(plan, arguments.point, value, action, arguments.json)), arguments)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
@@ -87,7 +75,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _docs(arguments: argparse.Namespace) -> int:
     from gateway.cli.docs import write_documents
 
-    return write_documents(_load(arguments), arguments.out)
+    return write_documents(_load(arguments), arguments.out, arguments.json)
 
 
 def _trace(arguments: argparse.Namespace) -> int:
@@ -144,7 +132,7 @@ def _selftest_soe(arguments: argparse.Namespace) -> int:
     from gateway.soetest import SoeOptions
 
     options = SoeOptions(events=arguments.events, cuts=arguments.cuts, kills=arguments.kills, seed=arguments.seed)
-    return _visit(lambda plan: selftest_soe(plan, arguments.master, options), arguments)
+    return _visit(lambda plan: selftest_soe(plan, arguments.master, options, arguments.json), arguments)
 
 
 def _interlocks(arguments: argparse.Namespace) -> int:
@@ -163,7 +151,7 @@ def _interlocks(arguments: argparse.Namespace) -> int:
 def _stop_all(arguments: argparse.Namespace) -> int:
     from gateway.cli.interlocks import stop_all
 
-    return _visit(lambda plan: stop_all(plan, arguments.reason), arguments)
+    return _visit(lambda plan: stop_all(plan, arguments.reason, arguments.json), arguments)
 
 
 def _visit(main: Callable[[SitePlan], int], arguments: argparse.Namespace) -> int:
@@ -175,11 +163,7 @@ def _visit(main: Callable[[SitePlan], int], arguments: argparse.Namespace) -> in
     try:
         return main(_load(arguments))
     except NotRunningError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
+        return refuse(error)
 
 
 _ACTIONS = {
@@ -204,11 +188,14 @@ def _add_action(command: argparse.ArgumentParser, action: str, with_value: bool)
     command.add_argument("point", help="the point's full name")
     if with_value:
         command.add_argument("value", type=float, help="in engineering units; 0 or 1 for a binary or control")
+    command.add_argument("--json", action="store_true", help="one JSON object: how it ended, and why")
     command.set_defaults(action=action)
 
 
 def _add_operation(add: Callable[..., argparse.ArgumentParser]) -> None:
-    _add_site(add("check", _check, "say what is wrong with a site's configuration, or what the site is"))
+    checked = add("check", _check, "say what is wrong with a site's configuration, or what the site is")
+    _add_site(checked)
+    checked.add_argument("--json", action="store_true", help="one JSON object: what the site is, every problem")
     _add_site(add("run", _run, "serve a site in the foreground"))
     demo = add("demo", _demo, "serve a demo site with simulated devices")
     _add_site(demo, optional=True)
@@ -218,7 +205,7 @@ def _add_operation(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """The whole command line, and each command's own."""
-    parser = argparse.ArgumentParser(prog="gridgate", description="SCADA gateway for battery, solar and VPP sites")
+    parser = CommandParser(prog="gridgate", description="SCADA gateway for battery, solar and VPP sites")
     parser.add_argument("--version", action="version", version=f"gridgate {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -241,6 +228,23 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     docs = add("docs", _docs, "write each server's documents: interoperability statement, signal lists")
     _add_site(docs)
     docs.add_argument("--out", type=Path, default=Path("documents"), metavar="DIR", help="folder (default: documents)")
+    docs.add_argument("--json", action="store_true", help="the files as a JSON list")
+    _add_links(add)
+    _add_pki(add("pki", _pki, "make certificates to try TLS with: an authority, the gateway's, each master's"))
+    _add_control(add)
+    _add_alarms(add("alarms", _alarms, "list alarms; ack, confirm, comment, shelve, unshelve, out, in"))
+    _add_selftest(add("selftest", _selftest_soe, "prove on this machine that the configuration holds what it promises"))
+    add_history_commands(add, _add_site)
+    add_control_commands(add, _add_site)
+    add_user_command(add, _add_site, _load)
+    add_setup_commands(add)
+    for name, (action, text) in _ACTIONS.items():
+        _add_action(add(name, _act, text), action, with_value=name in ("force", "command"))
+    return parser, dict(commands.choices)
+
+
+def _add_links(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """``gridgate trace`` and ``gridgate journal``."""
     traced = add("trace", _trace, "show what went over a master's links, frame by frame, in words")
     _add_site(traced)
     traced.add_argument("master", help="the master's name, or SERVER/NAME")
@@ -248,26 +252,20 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     traced.add_argument("--pcap", default="", metavar="FILE", help="write a capture for Wireshark too (- : only that)")
     traced.add_argument("--json", action="store_true", help="one JSON object a frame")
     traced.add_argument("--full", action="store_true", help="every object of a long frame")
-    made = add("pki", _pki, "make certificates to try TLS with: an authority, the gateway's, each master's")
-    made.add_argument("folder", type=Path, help="what is missing in it is made")
-    made.add_argument("masters", nargs="*", help="names of masters that are to have a certificate")
-    made.add_argument("--hosts", default="", metavar="H,...", help="names and addresses of the gateway")
-    made.add_argument("--revoke", default="", metavar="NAME,...", help="put these on the revocation list, renew it")
-    made.add_argument("--days", type=int, default=365, help="how long new certificates hold (default 365)")
     held = add("journal", _journal, "list what each master has not confirmed yet, from its journal on disk")
     _add_site(held)
     held.add_argument("master", nargs="?", default="", help="show the events of this one: its name, or SERVER/NAME")
     held.add_argument("--limit", type=int, default=20, metavar="N", help="events shown, oldest first (default 20)")
     held.add_argument("--json", action="store_true", help="one JSON object a master, or an event")
-    _add_control(add)
-    _add_alarms(add("alarms", _alarms, "list alarms; ack, confirm, comment, shelve, unshelve, out, in"))
-    _add_selftest(add("selftest", _selftest_soe, "prove on this machine that the configuration holds what it promises"))
-    add_history_commands(add, _add_site)
-    add_control_commands(add, _add_site)
-    add_user_command(add, _add_site, _load)
-    for name, (action, text) in _ACTIONS.items():
-        _add_action(add(name, _act, text), action, with_value=name in ("force", "command"))
-    return parser, dict(commands.choices)
+
+
+def _add_pki(command: argparse.ArgumentParser) -> None:
+    """What follows ``gridgate pki``."""
+    command.add_argument("folder", type=Path, help="what is missing in it is made")
+    command.add_argument("masters", nargs="*", help="names of masters that are to have a certificate")
+    command.add_argument("--hosts", default="", metavar="H,...", help="names and addresses of the gateway")
+    command.add_argument("--revoke", default="", metavar="NAME,...", help="put these on the revocation list, renew it")
+    command.add_argument("--days", type=int, default=365, help="how long new certificates hold (default 365)")
 
 
 def _add_control(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -275,6 +273,7 @@ def _add_control(add: Callable[..., argparse.ArgumentParser]) -> None:
     stop = add("stop-all", _stop_all, "stop every unit at once, latched until a person resets it")
     _add_site(stop)
     stop.add_argument("--reason", required=True, help="why: for the record")
+    stop.add_argument("--json", action="store_true", help="one JSON object")
     command = add("interlocks", _interlocks, "list interlocks; reset, ack, bypass, unbypass")
     _add_site(command)
     command.add_argument("action", nargs="?", default="", help="reset, ack, bypass, unbypass; left out: list")
@@ -310,6 +309,7 @@ def _add_selftest(command: argparse.ArgumentParser) -> None:
         "--kills", type=_count, default=0, metavar="K", help="kill -9 of the server, at random moments"
     )
     command.add_argument("--seed", type=int, default=1, help="decides what is random (default 1)")
+    command.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def _duration_s(text: str) -> float:
@@ -343,14 +343,30 @@ def _tools(parser: argparse.ArgumentParser, words: list[str]) -> Callable[[list[
     return None
 
 
+def _unknown(word: str, commands: dict[str, argparse.ArgumentParser]) -> int:
+    from gateway.contracts.places import nearest
+
+    return misused(f"there is no command {word}{nearest(word, commands)} (see: gridgate --help)")
+
+
+def command_line() -> tuple[argparse.ArgumentParser, dict[str, tuple[str, argparse.ArgumentParser]]]:
+    """The gateway's parser, and text and parser of each command that a protocol brings."""
+    from gateway import registry
+
+    tools = {tool.name: tool for tool in registry.tools().values() if tool.parser}
+    return _parser()[0], {name: (tool.text, registry.load(tool.parser)()) for name, tool in tools.items()}
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns its exit code: 0 done, 1 it could not, 2 wrongly asked."""
+    """Run one command; returns its exit code, see `gateway.terminal.Exit`."""
     words = sys.argv[1:] if argv is None else argv
     parser, commands = _parser()
     if not words or words[0] not in commands:
         tool = _tools(parser, words)
         if tool is not None:
             return tool(words[1:])
+        if words and not words[0].startswith("-"):
+            return _unknown(words[0], commands)
     if words and words[0] in commands:
         # Options may stand between the positional words, which argparse does for a whole command only.
         arguments = commands[words[0]].parse_intermixed_args(words[1:])
@@ -359,8 +375,13 @@ def main(argv: list[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = arguments.main
     try:
         return run(arguments)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return Exit.DONE
+    except OSError as error:
+        return refuse(error)
     except KeyboardInterrupt:
-        return 130
+        return Exit.INTERRUPTED
 
 
 if __name__ == "__main__":

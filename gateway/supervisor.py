@@ -44,6 +44,10 @@ _STOP_CORE_S: Final = 2.0
 _TICK_S: Final = 0.2
 _HOPELESS: Final = 3
 CORE: Final = "core"
+_BEATS_S: Final = 3.0
+"""systemd hears that we live while the core was heard within this time."""
+_PATIENCE_S: Final = 20.0
+"""systemd hears that we serve once all do, or after this time once the core does: a taken port stops nothing else."""
 
 
 class StateDirBusyError(Exception):
@@ -143,6 +147,10 @@ class _Process:
         """It is not started again."""
         os.close(self._plan)
 
+    def well(self, now: float) -> bool:
+        """It serves, and its loop turns."""
+        return self.popen is not None and self.ready and now - self._heard < _BEATS_S
+
     def due(self, now: float) -> bool:
         return self.popen is None and now >= self._next_start
 
@@ -179,6 +187,9 @@ class Supervisor:
         self._port: SupervisorPort | None = None
         self._stopping = False
         self._announced = False
+        self._told_ready = False
+        self._status = ""
+        self._began = time.monotonic()
         self._dog_s = watchdog_s()
 
     def run(self) -> None:
@@ -234,14 +245,26 @@ class Supervisor:
         self._reloads.look_after()
         if self._port is not None:
             self._port.sweep(time.monotonic())
-        if self._dog_s is not None:
-            notify("WATCHDOG=1")
+        self._tell_systemd(time.monotonic())
 
     def _check_ready(self) -> None:
         if not self._announced and all(process.ready for process in self._processes):
             self._announced = True
             self._log.info("gateway serves", site=self._plans.site, listens="; ".join(self._plans.listens))
+
+    def _tell_systemd(self, now: float) -> None:
+        """The watchdog hears the core's heart, not ours: systemd restarts all when the core cannot be brought back."""
+        alive = bool(self._processes) and self._processes[0].well(now)
+        if alive and not self._told_ready and (self._announced or now - self._began > _PATIENCE_S):
+            self._told_ready = True
             notify("READY=1")
+        if alive and self._dog_s is not None:
+            notify("WATCHDOG=1")
+        waiting = ", ".join(process.title for process in self._processes if not process.ready)
+        status = f"not serving: {waiting}" if waiting else f"{self._plans.site} serves"
+        if status != self._status:
+            self._status = status
+            notify(f"STATUS={status}")
 
     def _look_after(self) -> None:
         now = time.monotonic()

@@ -15,12 +15,13 @@ from gateway.alarms.catalogue import AlarmCatalogue
 from gateway.alarms.mirror import AlarmMirror
 from gateway.alarms.model import AlarmRecord
 from gateway.alarms.wire import line_of
-from gateway.cli.points import on_screen
+from gateway.cli.points import on_screen, told
 from gateway.cli.session import NotRunningError, connected, subject_command
-from gateway.contracts.command import Action, Stage
+from gateway.contracts.command import Action
 from gateway.contracts.places import nearest
 from gateway.feed.client import FeedClient
 from gateway.siteplan import SitePlan
+from gateway.terminal import Exit, complain, misused
 
 ACTIONS: Final = {
     "ack": Action.ACKNOWLEDGE,
@@ -52,8 +53,7 @@ def alarms(plan: SitePlan, options: AlarmOptions) -> int:
     if options.action in ACTIONS:
         return asyncio.run(_act(plan, options))
     if options.action:
-        sys.stderr.write(f"{options.action} is no action: {', '.join(ACTIONS)}\n")
-        return 2
+        return misused(f"{options.action} is no action: {', '.join(ACTIONS)}")
     return asyncio.run(_list(plan, options))
 
 
@@ -140,7 +140,7 @@ def _chosen(mirror: AlarmMirror, options: AlarmOptions) -> list[str] | None:
     if options.everything and options.action == "ack":
         return [""]
     if not options.names:
-        sys.stderr.write("name the alarms (gridgate alarms SITE shows them)\n")
+        complain("name the alarms (gridgate alarms SITE shows them)")
         return None
     catalogue, out = mirror.catalogue, list[str]()
     for wanted in options.names:
@@ -149,12 +149,12 @@ def _chosen(mirror: AlarmMirror, options: AlarmOptions) -> list[str] | None:
             standing = [catalogue.name(index) for index in sorted(mirror.records)]
             out += [name for name in standing if fnmatch.fnmatchcase(name, pattern)]
         elif catalogue.find(wanted) is None:
-            sys.stderr.write(f"there is no alarm {wanted}{nearest(wanted, catalogue.names())}\n")
+            complain(f"there is no alarm {wanted}{nearest(wanted, catalogue.names())}")
             return None
         else:
             out.append(wanted)
     if not out:
-        sys.stderr.write(f"no alarm that is not normal matches {' '.join(options.names)}\n")
+        complain(f"no alarm that is not normal matches {' '.join(options.names)}")
         return None
     return list(dict.fromkeys(out))
 
@@ -162,9 +162,4 @@ def _chosen(mirror: AlarmMirror, options: AlarmOptions) -> list[str] | None:
 async def _act_on(client: FeedClient, name: str, options: AlarmOptions) -> bool:
     action, person = ACTIONS[options.action], getpass.getuser()
     outcome = await subject_command(client, action, name, options.reason, options.duration_s, person)
-    label = name or "all"
-    if outcome.stage is Stage.COMPLETED:
-        sys.stdout.write(f"{label}: {action} done\n")
-        return True
-    sys.stderr.write(f"{label}: {action} {outcome.stage}: {outcome.text or outcome.reason}\n")
-    return False
+    return told(name or "all", action, outcome, options.as_json) == Exit.DONE

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway.history.archive import Archive
 from gateway.siteplan import SitePlan
+from gateway.terminal import answer, refuse
 
 
 def _folder(plan: SitePlan) -> Path:
@@ -25,7 +26,7 @@ def _open(plan: SitePlan) -> Archive:
         raise ValueError(f"nothing has been archived yet in {folder}") from None
 
 
-def verify(plan: SitePlan) -> int:
+def verify(plan: SitePlan, as_json: bool = False) -> int:
     """Walk the chain; 0 when it holds."""
     archive = _open(plan)
     try:
@@ -33,9 +34,9 @@ def verify(plan: SitePlan) -> int:
     finally:
         archive.close()
     if verdict.trouble:
-        sys.stderr.write(f"the archive was edited: {verdict.trouble}\n")
-        return 1
-    sys.stdout.write(f"{verdict.entries:,} entries with {verdict.lines:,} lines, unbroken\nhead {verdict.head}\n")
+        return refuse(f"the archive was edited: {verdict.trouble}")
+    words = f"{verdict.entries:,} entries with {verdict.lines:,} lines, unbroken\nhead {verdict.head}"
+    answer(words, {"entries": verdict.entries, "lines": verdict.lines, "head": str(verdict.head)}, as_json)
     return 0
 
 

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import sqlite3
-import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Final
 from gateway import __version__
 from gateway.configfiles import common_root, config_files
 from gateway.siteplan import SitePlan
+from gateway.terminal import Progress, answer
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1
@@ -29,7 +29,7 @@ class BackupError(Exception):
     """It cannot be saved or restored. The text says why."""
 
 
-def backup(plan: SitePlan, out: Path, with_history: bool) -> int:
+def backup(plan: SitePlan, out: Path, with_history: bool, as_json: bool = False) -> int:
     """Write the backup, mode 0600; a gateway that runs goes on. Raises `BackupError`, `OSError`."""
     config = sorted(config_files(plan.path))
     root = common_root(config)
@@ -40,8 +40,10 @@ def backup(plan: SitePlan, out: Path, with_history: bool) -> int:
     hashes: dict[str, str] = {}
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=3) as tar:
-        for name, path in files.items():
-            hashes[name] = _add(tar, name, path)
+        with Progress("backup", len(files)) as progress:
+            for name, path in files.items():
+                hashes[name] = _add(tar, name, path)
+                progress.step()
         about = {
             "format": FORMAT,
             "gridgate": __version__,
@@ -52,7 +54,9 @@ def backup(plan: SitePlan, out: Path, with_history: bool) -> int:
         }
         _add_bytes(tar, MANIFEST, json.dumps(about, indent=1).encode(), 0o600)
     fresh.replace(out)
-    sys.stdout.write(f"{len(files):,} files in {out} ({out.stat().st_size / 1e6:.1f} MB); it holds keys and users\n")
+    size = out.stat().st_size
+    words = f"{len(files):,} files in {out} ({size / 1e6:.1f} MB); it holds keys and users"
+    answer(words, {"file": str(out), "files": len(files), "octets": size}, as_json)
     return 0
 
 

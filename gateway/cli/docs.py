@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from gateway import registry
 from gateway.contracts.server import DocumentWriter
 from gateway.siteplan import ServerEntry, SitePlan
+from gateway.terminal import answer, refuse
 
 
-def write_documents(plan: SitePlan, out: Path) -> int:
+def write_documents(plan: SitePlan, out: Path, as_json: bool = False) -> int:
     """Write each server's documents into a folder of its own below `out`; returns the exit code."""
     files: list[Path] = []
     for server in plan.servers:
         try:
             files += _write(plan, server, out / server.name)
         except OSError as error:
-            sys.stderr.write(f"documents of server {server.name} cannot be written: {error}\n")
-            return 1
+            return refuse(f"documents of server {server.name} cannot be written: {error}")
     if not files:
-        sys.stderr.write(f"no documents: {plan.name} has no server that writes any\n")
-        return 1
-    sys.stdout.write("".join(f"{file}\n" for file in files))
+        return refuse(f"no documents: {plan.name} has no server that writes any")
+    answer("\n".join(map(str, files)), [str(file) for file in files], as_json)
     return 0
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 import textwrap
 from collections.abc import Iterator
 from typing import Any, Final
@@ -13,7 +11,9 @@ from gateway.contracts.doctor import Finding, Patient, Verdict
 from gateway.contracts.places import nearest
 from gateway.examination import examine
 from gateway.siteplan import SitePlan
+from gateway.terminal import Colour, answer, paint, refuse
 
+_COLOURS: Final = {"ok": Colour.GREEN, "note": Colour.YELLOW, "FAULT": Colour.RED}
 _MARKS: Final = {Verdict.WELL: "ok", Verdict.NOTE: "note", Verdict.FAULT: "FAULT"}
 
 
@@ -29,6 +29,11 @@ def _lines(patient: Patient, findings: list[Finding]) -> Iterator[str]:
         yield "counted since the gateway started:"
         for name, count in patient.live.counters.items():
             yield f"  {name:<24}{count:>12,}"
+
+
+def _coloured(line: str) -> str:
+    mark = line[:6].strip()
+    return paint(line[:6], _COLOURS.get(mark)) + line[6:]
 
 
 def _wrapped(text: str, first: str, rest: str = " " * 7) -> list[str]:
@@ -58,9 +63,7 @@ def doctor(plan: SitePlan, device: str, as_json: bool) -> int:
     """Examine and print; returns the exit code: 1 when something is wrong."""
     if device not in plan.device_drivers:
         known = ", ".join(plan.device_drivers) or "none"
-        sys.stderr.write(f"there is no device {device}{nearest(device, plan.device_drivers)}; known are: {known}\n")
-        return 1
+        return refuse(f"there is no device {device}{nearest(device, plan.device_drivers)}; known are: {known}")
     patient, findings = asyncio.run(examine(plan, device))
-    text = json.dumps(_object(patient, findings)) if as_json else "\n".join(_lines(patient, findings))
-    sys.stdout.write(text + "\n")
+    answer("\n".join(map(_coloured, _lines(patient, findings))), _object(patient, findings), as_json)
     return int(any(finding.verdict is Verdict.FAULT for finding in findings))

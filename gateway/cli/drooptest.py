@@ -24,6 +24,7 @@ from gateway.control.frequency.plan import DroopPlan
 from gateway.control.frequency.profiles import Clause, Profile, ProfileError, load_profile
 from gateway.points.quality import UNUSABLE
 from gateway.siteplan import SitePlan
+from gateway.terminal import answer
 
 _SHOW_EVERY_S = 1.0
 _LOOK_EVERY_S = 0.05
@@ -41,6 +42,7 @@ class DroopTestOptions:
     unit: str
     profile: str
     out: Path | None
+    as_json: bool = False
 
 
 def droop_test(plan: SitePlan, options: DroopTestOptions) -> int:
@@ -54,10 +56,12 @@ def droop_test(plan: SitePlan, options: DroopTestOptions) -> int:
         raise DroopTestError(f"profile {profile.name} has no clauses to test")
     verdicts = asyncio.run(_test(plan, droop, profile))
     for verdict in verdicts:
-        sys.stdout.write(f"{'pass' if verdict.passed else 'FAIL'}  {verdict.clause}: {verdict.words}\n")
+        words = f"{'pass' if verdict.passed else 'FAIL'}  {verdict.clause}: {verdict.words}"
+        facts = {"clause": verdict.clause, "passed": verdict.passed, "words": verdict.words}
+        answer(words, facts, options.as_json)
     if options.out is not None:
         _write(options.out, plan, droop, profile, verdicts)
-        sys.stdout.write(f"{options.out}\n")
+        answer(str(options.out), {"page": str(options.out)}, options.as_json)
     return 0 if all(verdict.passed for verdict in verdicts) else 1
 
 

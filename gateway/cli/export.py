@@ -18,6 +18,7 @@ import numpy as np
 from gateway.history.reader import HistoryReader
 from gateway.points.quality import Quality
 from gateway.siteplan import SitePlan
+from gateway.terminal import Progress
 
 _SAMPLE_HEAD: Final = ("time", "point", "value", "unit", "quality")
 _BUCKET_HEAD: Final = ("time", "point", "mean", "lowest", "highest", "last", "unit", "known", "quality")
@@ -74,13 +75,15 @@ def _matching(reader: HistoryReader, patterns: tuple[str, ...]) -> list[str]:
 
 def _rows(reader: HistoryReader, names: list[str], options: ExportOptions) -> Iterator[tuple[Any, ...]]:
     infos = reader.infos()
-    for name in names:
-        unit = infos[name].unit if name in infos else ""
-        yield from (
-            _samples(reader, name, unit, options)
-            if options.every_s is None
-            else _buckets(reader, name, unit, options, options.every_s)
-        )
+    with Progress("export", len(names)) as progress:
+        for name in names:
+            unit = infos[name].unit if name in infos else ""
+            yield from (
+                _samples(reader, name, unit, options)
+                if options.every_s is None
+                else _buckets(reader, name, unit, options, options.every_s)
+            )
+            progress.step()
 
 
 def _samples(reader: HistoryReader, name: str, unit: str, options: ExportOptions) -> Iterator[tuple[Any, ...]]:

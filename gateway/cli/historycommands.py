@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from gateway.terminal import refuse
 
 # Each command imports what it needs when it runs.
 # ruff: noqa: PLC0415
@@ -34,9 +35,11 @@ def add_history_commands(add: Add, add_site: AddSite) -> None:
     add_site(saved)
     saved.add_argument("file", type=Path, help="the file to write, for example backup.tar.gz")
     saved.add_argument("--history", action="store_true", help="with the recorded history")
+    saved.add_argument("--json", action="store_true", help="one JSON object")
     restored = add("restore", _restore, "put a backup into an empty folder, checked before anything is written")
     restored.add_argument("file", type=Path, help="the backup")
     restored.add_argument("folder", type=Path, help="a folder that does not exist or is empty")
+    restored.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def _add_range(command: argparse.ArgumentParser) -> None:
@@ -46,8 +49,7 @@ def _add_range(command: argparse.ArgumentParser) -> None:
 
 
 def _told(error: Exception) -> int:
-    sys.stderr.write(f"{error}\n")
-    return 1
+    return refuse(error)
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -81,7 +83,7 @@ def _archive(arguments: argparse.Namespace) -> int:
     plan = load(arguments)
     try:
         if arguments.what == "verify":
-            return verify(plan)
+            return verify(plan, arguments.json)
         return list_events(plan, arguments.what, *span(arguments.start, arguments.end), arguments.json)
     except (TimeError, DamagedHistory, OSError, ValueError) as error:
         return _told(error)
@@ -92,7 +94,7 @@ def _backup(arguments: argparse.Namespace) -> int:
     from gateway.cli.siteof import load
 
     try:
-        return backup(load(arguments), arguments.file, arguments.history)
+        return backup(load(arguments), arguments.file, arguments.history, arguments.json)
     except (BackupError, OSError) as error:
         return _told(error)
 
@@ -102,6 +104,6 @@ def _restore(arguments: argparse.Namespace) -> int:
     from gateway.cli.restore import restore
 
     try:
-        return restore(arguments.file, arguments.folder)
+        return restore(arguments.file, arguments.folder, arguments.json)
     except (BackupError, OSError) as error:
         return _told(error)

@@ -9,13 +9,15 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway.cli.points import told
 from gateway.cli.session import connected, subject_command
-from gateway.contracts.command import Action, Stage
+from gateway.contracts.command import Action
 from gateway.contracts.places import nearest
 from gateway.control.interlock.plan import Interlock
 from gateway.control.plan import ControlPlan
 from gateway.feed.mirror import Mirror
 from gateway.siteplan import SitePlan
+from gateway.terminal import misused, refuse
 
 ACTIONS: Final = {
     "reset": Action.RESET,
@@ -40,38 +42,29 @@ class InterlockOptions:
 def interlocks(plan: SitePlan, options: InterlockOptions) -> int:
     """List the interlocks, or act on one."""
     if plan.control is None:
-        sys.stderr.write("this site has no control section: no interlocks\n")
-        return 1
+        return refuse("this site has no control section: no interlocks")
     if not options.action:
         return asyncio.run(_list(plan, plan.control, options.as_json))
     if options.action not in ACTIONS:
-        sys.stderr.write(f"{options.action} is no action: {', '.join(ACTIONS)}\n")
-        return 2
+        return misused(f"{options.action} is no action: {', '.join(ACTIONS)}")
     known = [row.name for row in plan.control.interlocks]
     if options.name not in known and (options.name or options.action in ("bypass", "unbypass")):
-        sys.stderr.write(f"there is no interlock {options.name}{nearest(options.name, known)}\n")
-        return 1
+        return refuse(f"there is no interlock {options.name}{nearest(options.name, known)}")
     action, seconds = ACTIONS[options.action], options.minutes * 60
-    return asyncio.run(_act(plan, action, options.name, options.reason, seconds))
+    return asyncio.run(_act(plan, action, options.name, options.reason, seconds, options.as_json))
 
 
-def stop_all(plan: SitePlan, reason: str) -> int:
+def stop_all(plan: SitePlan, reason: str, as_json: bool = False) -> int:
     """Stop every unit at once."""
     if plan.control is None:
-        sys.stderr.write("this site has no control section: nothing here can stop its units\n")
-        return 1
-    return asyncio.run(_act(plan, Action.STOP_ALL, "", reason, 0.0))
+        return refuse("this site has no control section: nothing here can stop its units")
+    return asyncio.run(_act(plan, Action.STOP_ALL, "", reason, 0.0, as_json))
 
 
-async def _act(plan: SitePlan, action: Action, name: str, reason: str, seconds: float) -> int:
+async def _act(plan: SitePlan, action: Action, name: str, reason: str, seconds: float, as_json: bool) -> int:
     async with connected(plan, "interlocks") as client:
         outcome = await subject_command(client, action, name, reason, seconds, getpass.getuser())
-    what = f"{name or 'all'}: {action.value}"
-    if outcome.stage is Stage.COMPLETED:
-        sys.stdout.write(f"{what} done\n")
-        return 0
-    sys.stderr.write(f"{what} {outcome.stage.value}: {outcome.text or outcome.reason.value}\n")
-    return 1
+    return told(name or "all", action, outcome, as_json)
 
 
 async def _list(plan: SitePlan, control: ControlPlan, as_json: bool) -> int:
@@ -81,7 +74,7 @@ async def _list(plan: SitePlan, control: ControlPlan, as_json: bool) -> int:
         for state in states:
             sys.stdout.write(json.dumps(state) + "\n")
         return 0
-    width = max(len(state["name"]) for state in states)
+    width = max((len(state["name"]) for state in states), default=0)
     for state in states:
         sys.stdout.write(f"{state['name']:<{width}}  {words(state):<32}  {state['message']}\n")
     return 0

@@ -18,6 +18,7 @@ from gateway.events.store import BindingName, Contents, DamagedJournal, JournalS
 from gateway.points.model import PointCatalogue
 from gateway.points.quality import ALL_FLAGS, Quality
 from gateway.siteplan import SitePlan
+from gateway.terminal import complain, refuse
 from gateway.tracereader import TraceError
 
 
@@ -61,18 +62,17 @@ def journal(plan: SitePlan, options: JournalOptions) -> int:
     try:
         asked = _asked(plan, options.master)
     except TraceError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+        return refuse(error)
     found, failed = [], 0
     for server_name, master in asked:
         path = journal_path(plan.state_dir, server_name, master)
         try:
             found.append(_read(path, server_name, master))
         except FileNotFoundError:
-            sys.stderr.write(f"{server_name}/{master} has no journal yet ({path})\n")
+            complain(f"{server_name}/{master} has no journal yet ({path})")
         except (DamagedJournal, OSError) as error:
             failed += 1
-            sys.stderr.write(f"{path} cannot be read: {error}\n")
+            complain(f"{path} cannot be read: {error}")
     lines = _json_lines if options.as_json else _text_lines
     for line in lines(plan.catalogue, found, options):
         sys.stdout.write(line + "\n")

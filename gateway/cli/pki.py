@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gateway.terminal import refuse
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509 import Certificate, CertificateRevocationList, GeneralName, KeyUsage, Name
@@ -56,14 +58,11 @@ def pki(options: PkiOptions) -> int:
                 authority.issue(name, hosts=options.hosts if name == GATEWAY else (), days=options.days)
         authority.revoke(*options.revoke)
     except PkiError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+        return refuse(error)
     except ImportError:
-        sys.stderr.write("gridgate pki needs the Python package cryptography: pip install 'gridgate[pki]'\n")
-        return 1
+        return refuse("gridgate pki needs the Python package cryptography: pip install 'gridgate[pki]'")
     except OSError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+        return refuse(error)
     sys.stdout.write(_told(authority, options))
     return 0
 

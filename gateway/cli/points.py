@@ -13,12 +13,13 @@ import time
 from typing import Final
 
 from gateway.cli.session import command, connected
-from gateway.contracts.command import Action, Stage
+from gateway.contracts.command import Action, Outcome, Stage
 from gateway.contracts.places import nearest
 from gateway.feed.mirror import Mirror
 from gateway.points.model import Kind, Point, PointCatalogue
 from gateway.points.quality import Quality
 from gateway.siteplan import SitePlan
+from gateway.terminal import Colour, Exit, answer, fitted, paint, refuse
 
 _DOUBLE_WORDS: Final = ("intermediate", "open", "closed", "bad")
 _SETTLE_S: Final = 0.3
@@ -60,7 +61,8 @@ def table_lines(catalogue: PointCatalogue, mirror: Mirror, rows: list[int], now_
         quality = Quality(int(mirror.quality[row]))
         value = "-" if Quality.NEVER_REPORTED in quality else value_words(point, float(mirror.value[row]))
         age = age_words(int(mirror.seen_ns[row]), now_ns)
-        lines.append(f"{point.name:<{width}}  {value:>14} {point.unit:<7} {age:>9}  {quality.words}")
+        words = paint(quality.words, Colour.YELLOW if quality else None)
+        lines.append(f"{point.name:<{width}}  {value:>14} {point.unit:<7} {age:>9}  {words}")
     return lines
 
 
@@ -84,8 +86,7 @@ async def show(plan: SitePlan, pattern: str, watch_s: float | None, as_json: boo
     """Print the chosen points once, or again every `watch_s` seconds until Ctrl-C."""
     rows = chosen_rows(plan.catalogue, pattern)
     if not rows:
-        sys.stderr.write(f"no point matches {pattern!r}\n")
-        return 1
+        return refuse(f"no point matches {pattern!r}")
     async with connected(plan, "points") as client:
         while True:
             if as_json:
@@ -111,19 +112,25 @@ def on_screen(text: str, as_json: bool) -> str:
     if len(lines) > size.lines - 1:
         hidden = len(lines) - (size.lines - 2)
         lines = [*lines[: size.lines - 2], f"... and {hidden} more: give a filter, or use a taller window"]
-    return "\x1b[H\x1b[2J" + "\n".join(line[: size.columns] for line in lines) + "\n"
+    return "\x1b[H\x1b[2J" + "\n".join(fitted(line, size.columns) for line in lines) + "\n"
 
 
-async def act(plan: SitePlan, name: str, value: float, action: Action) -> int:
+async def act(plan: SitePlan, name: str, value: float, action: Action, as_json: bool = False) -> int:
     """Force, release, block or unblock one measured point, or command one; prints what came of it."""
     row = plan.catalogue.rows.get(name)
     if row is None:
-        sys.stderr.write(f"there is no point {name}{nearest(name, plan.catalogue.names)}\n")
-        return 1
+        return refuse(f"there is no point {name}{nearest(name, plan.catalogue.names)}")
     async with connected(plan, action.value) as client:
         outcome = await command(client, row, value, action, getpass.getuser())
-    if outcome.stage is Stage.COMPLETED:
-        sys.stdout.write(f"{name}: {action.value} done\n")
-        return 0
-    sys.stderr.write(f"{name}: {action.value} {outcome.stage.value}: {outcome.text or outcome.reason.value}\n")
-    return 1
+    return told(name, action, outcome, as_json)
+
+
+def told(what: str, action: Action, outcome: Outcome, as_json: bool) -> int:
+    """Say how a command ended; the exit code."""
+    done = outcome.stage is Stage.COMPLETED
+    if done or as_json:
+        reason = "" if done else outcome.text or outcome.reason.value
+        facts = {"what": what, "action": action.value, "stage": outcome.stage.value, "reason": reason}
+        answer(f"{what}: {action.value} done", facts, as_json)
+        return Exit.DONE if done else Exit.FAILED
+    return refuse(f"{what}: {action.value} {outcome.stage.value}: {outcome.text or outcome.reason.value}")

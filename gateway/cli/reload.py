@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from gateway.terminal import Exit, refuse
+
 if TYPE_CHECKING:
     from gateway.siteplan import SitePlan
 
@@ -46,5 +48,5 @@ def reload_site(plan: SitePlan, arguments: argparse.Namespace) -> int:
         changed = [f"{word}: {', '.join(answer[word])}" for word in words if answer.get(word)]
         sys.stdout.write("\n".join(changed or ["nothing differs: everything goes on"]) + "\n")
     if not answer.get("ok"):
-        sys.stderr.write(f"{answer.get('text', 'the reload was refused')}\n")
-    return 0 if answer.get("ok") else 1
+        return refuse(answer.get("text", "the reload was refused"))
+    return Exit.DONE

@@ -15,9 +15,10 @@ from typing import Any
 from gateway.cli.backup import FORMAT, MANIFEST, BackupError
 from gateway.config import load_site, render
 from gateway.contracts.places import ConfigError
+from gateway.terminal import Progress, answer
 
 
-def restore(file: Path, folder: Path) -> int:
+def restore(file: Path, folder: Path, as_json: bool = False) -> int:
     """Restore and check the site; 1 when its configuration has errors here. Raises `BackupError`, `OSError`."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BackupError(f"{folder} is not empty: a backup is restored into an empty folder, then moved or run there")
@@ -27,13 +28,15 @@ def restore(file: Path, folder: Path) -> int:
     if not state_dir.is_relative_to(folder.resolve()):
         state_dir = folder.resolve() / "state"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tarfile.open(file) as tar:
+    count = len(about["files"])
+    with tarfile.open(file) as tar, Progress("restore", count) as progress:
         for member in tar:
             if member.name != MANIFEST:
                 _write(tar, member, folder, state_dir)
-    sys.stdout.write(
-        f"{len(about['files']):,} files of site {about['site']} restored\nsite file {site}\nstate in {state_dir}\n"
-    )
+                progress.step()
+    words = f"{count:,} files of site {about['site']} restored\nsite file {site}\nstate in {state_dir}"
+    facts = {"site": about["site"], "files": count, "site_file": str(site), "state_dir": str(state_dir)}
+    answer(words, facts, as_json)
     return _check_site(site)
 
 

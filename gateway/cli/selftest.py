@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import Any, Final
 
 from gateway.cli.trace import find_master
 from gateway.siteplan import SitePlan
 from gateway.soetest import SoeOptions, SoeResult, SoeTestError, soe_test
+from gateway.terminal import answer, refuse
 from gateway.tracereader import TraceError
 
 
-def selftest_soe(plan: SitePlan, master: str, options: SoeOptions) -> int:
+def selftest_soe(plan: SitePlan, master: str, options: SoeOptions, as_json: bool = False) -> int:
     """Make the test and print its table; returns the exit code: 0 passed, 1 failed or not possible."""
     try:
         entry, name = find_master(plan, master)
         result = soe_test(plan, entry, name, options)
     except (TraceError, SoeTestError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    sys.stdout.write("\n".join(table(f"{entry.name}/{name}", result)) + "\n")
+        return refuse(error)
+    words = f"{entry.name}/{name}"
+    answer("\n".join(table(words, result)), facts(words, result), as_json)
     if not result.passed:
         sys.stderr.write(result.log)
     return 0 if result.passed else 1
@@ -53,3 +54,21 @@ def table(master: str, result: SoeResult) -> list[str]:
     ]
     width = max(len(words) for words, _ in rows)
     return [f"{words:<{width}}  {figure}" for words, figure in rows]
+
+
+def facts(master: str, result: SoeResult) -> dict[str, Any]:
+    """The same for a program."""
+    tally = result.tally
+    counts = {name: getattr(tally, name) for _, name in (*_FAULTS, *_EXCUSED)}
+    return {
+        "master": master,
+        "passed": result.passed,
+        "trouble": result.trouble,
+        "made": tally.made,
+        "buffered": result.buffered,
+        "received": tally.received,
+        "cuts": result.cuts,
+        "kills": result.kills,
+        "seconds": round(result.seconds, 3),
+        **counts,
+    }

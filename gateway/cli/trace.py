@@ -16,6 +16,7 @@ from gateway.cli.session import NotRunningError
 from gateway.contracts.places import nearest
 from gateway.contracts.server import FrameDescriber, LinkName
 from gateway.siteplan import ServerEntry, SitePlan
+from gateway.terminal import refuse
 from gateway.tracereader import CaptureFile, Described, Listener, ServerNotRunning, TraceError, describers, lines, tell
 
 STANDARD_OUTPUT: Final = "-"
@@ -44,8 +45,7 @@ def trace(plan: SitePlan, options: TraceOptions) -> int:
             with contextlib.suppress(KeyboardInterrupt):
                 _read(plan, server, master, options.follow, listeners)
     except TraceError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+        return refuse(error)
     except ServerNotRunning as error:
         raise NotRunningError(str(error)) from None
     return 0

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.terminal import answer, refuse
 from gateway.users.roles import Role
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def add_user_command(add: Add, add_site: AddSite, load: Load) -> None:
     command.add_argument(
         "--random", action="store_true", help="add, passwd: make a password and print it; it must be changed at login"
     )
+    command.add_argument("--json", action="store_true", help="list: one JSON object a user")
     command.add_argument("--server", default="", help="whose users file, where the site has several; hmi: the HMI's")
 
 
@@ -54,6 +57,7 @@ class UserOptions:
     certificate: Path | None = None
     server: str = ""
     random: bool = False
+    as_json: bool = False
     password: str = field(default="", repr=False)
 
 
@@ -65,6 +69,7 @@ def _options(arguments: argparse.Namespace) -> UserOptions:
         certificate=arguments.certificate,
         server=arguments.server,
         random=arguments.random,
+        as_json=arguments.json,
     )
 
 
@@ -80,9 +85,12 @@ def user(plan: SitePlan, options: UserOptions) -> int:
         with changed_users(path) as users:
             done = _ACTIONS[options.action](path, users, options)
     except UserFileError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    sys.stdout.write(done)
+        return refuse(error)
+    if options.as_json and options.action != "list":
+        made = {"password": options.password} if options.random else {}
+        answer("", {"user": options.name, "action": options.action, "file": str(path), **made}, options.as_json)
+    else:
+        sys.stdout.write(done)
     return 0
 
 
@@ -145,6 +153,9 @@ def _list(path: Path, users: dict[str, User], options: UserOptions) -> str:
         roles = [role.value for role in Role if role.value in known.roles]
         ways = ["password to be changed" if known.must_change else "password"] if known.password else []
         ways += ["certificate"] * len(known.certificates)
+        if options.as_json:
+            lines.append(json.dumps({"user": name, "roles": roles, "logs_in_by": ways}) + "\n")
+            continue
         lines.append(f"{name:<24} {', '.join(roles):<24} {', '.join(ways) or 'cannot log in'}\n")
     return "".join(lines)
 

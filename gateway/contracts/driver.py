@@ -161,6 +161,8 @@ class Tool:
     name: str
     main: str
     text: str
+    parser: str = ""
+    """Makes its `argparse.ArgumentParser`: for the manual page and for completion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,12 +25,13 @@ from typing import Final
 from setproctitle import setproctitle
 
 from gateway import registry
-from gateway.config import load_site
+from gateway.config import load_site, render
 from gateway.contracts import ConfigError, DriverPlan, FieldSimulator
 from gateway.demo.orders import LineSplitter, OrderError, parse
 from gateway.demo.site import SimulatedPlan, SimulatedSite
 from gateway.demo.welcome import first_password, welcome
 from gateway.siteplan import SitePlan
+from gateway.terminal import refuse
 
 TICK_S: Final = 0.03
 LONGEST_STEP_S: Final = 1.0
@@ -187,12 +188,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         )
     except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(render(error.report) + "\n")
         return 1
     except (LookupError, OSError) as error:
         hint = "; is another demo running?" if getattr(error, "errno", None) == errno.EADDRINUSE else ""
-        sys.stderr.write(f"the simulator cannot start: {error}{hint}\n")
-        return 1
+        return refuse(f"the simulator cannot start: {error}{hint}")
     return 0
 
 

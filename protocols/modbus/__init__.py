@@ -11,6 +11,7 @@ FIELD = FieldProtocol(
         Tool(
             name="probe",
             main="protocols.modbus.probe:main",
+            parser="protocols.modbus.probe:parser",
             text="URL: registers of a Modbus device in every type and byte order",
         ),
     ),

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 
+from gateway.terminal import CommandParser, refuse
 from protocols.modbus import frame
 from protocols.modbus.client import LineClient
 from protocols.modbus.frame import ModbusError, Refusal
@@ -62,10 +63,9 @@ def _address(text: str) -> int:
     return int(text, 0)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="gridgate probe", description="Read registers of a Modbus device; reads only."
-    )
+def parser() -> argparse.ArgumentParser:
+    """What stands behind ``gridgate probe``."""
+    parser = CommandParser(prog="gridgate probe", description="Read registers of a Modbus device; reads only.")
     parser.add_argument("url", help="tcp://host:port, rtuovertcp://host:port or rtu:///dev/ttyUSB0?baudrate=19200")
     parser.add_argument("--unit", type=int, default=1, help="unit identifier (default 1)")
     parser.add_argument("--table", choices=[table.word for table in Table], default="holding", help="default holding")
@@ -78,18 +78,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(words: list[str]) -> int:
     """Run the command; returns the exit code: 1 when nothing could be read."""
-    parser = _parser()
-    chosen = parser.parse_args(words)
+    line = parser()
+    chosen = line.parse_args(words)
     if chosen.count < 1 or not 0 <= chosen.first <= _LAST - chosen.count:
-        parser.error(f"--from {chosen.first} --count {chosen.count}: addresses are 0 to {_LAST - 1}")
+        line.error(f"--from {chosen.first} --count {chosen.count}: addresses are 0 to {_LAST - 1}")
     table = Table[chosen.table.upper()]
     try:
         found = asyncio.run(
             probe(parse_url(chosen.url), chosen.unit, table, chosen.first, chosen.count, chosen.timeout)
         )
     except (ModbusError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+        return refuse(error)
     shown = range(chosen.first, chosen.first + chosen.count)
     text = map(json.dumps, objects(found, shown)) if chosen.json else lines(found, shown)
     sys.stdout.write("".join(f"{line}\n" for line in text))

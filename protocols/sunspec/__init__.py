@@ -11,6 +11,7 @@ FIELD = FieldProtocol(
         Tool(
             name="sunspec",
             main="protocols.sunspec.command:main",
+            parser="protocols.sunspec.command:parser",
             text="scan URL: what a SunSpec device is, and a map of it; map MODEL ...: a map without a device",
         ),
     ),

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from gateway.terminal import CommandParser, Progress, refuse
 from protocols.modbus import frame
 from protocols.modbus.client import LineClient
 from protocols.modbus.frame import ModbusError, Refusal
@@ -84,11 +85,13 @@ async def scan(url: Url, unit: int, timeout_s: float, base: int | None = None) -
     await client.connect(timeout_s)
     try:
         scanned = Scanned(await drive(client, unit, walk(groups, base), timeout_s), known)
-        for found in scanned.survey.models:
-            if (found.id, found.instance) in scanned.survey.shapes:
-                data = await drive(client, unit, registers(found.address, found.length + HEADER), timeout_s)
-                if data is not None:
-                    scanned.data[found.id, found.instance] = data
+        with Progress("scan", len(scanned.survey.models)) as progress:
+            for found in scanned.survey.models:
+                if (found.id, found.instance) in scanned.survey.shapes:
+                    data = await drive(client, unit, registers(found.address, found.length + HEADER), timeout_s)
+                    if data is not None:
+                        scanned.data[found.id, found.instance] = data
+                progress.step()
         return scanned
     finally:
         client.close()
@@ -125,8 +128,9 @@ def facts(scanned: Scanned) -> dict[str, Any]:
     }
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gridgate sunspec", description="SunSpec devices")
+def parser() -> argparse.ArgumentParser:
+    """What stands behind ``gridgate sunspec``."""
+    parser = CommandParser(prog="gridgate sunspec", description="SunSpec devices")
     commands = parser.add_subparsers(dest="verb", required=True, metavar="scan|map")
     found = commands.add_parser("scan", help="say what a device is, and write a map of it; reads only")
     found.add_argument("url", help="tcp://host:port, rtuovertcp://host:port or rtu:///dev/ttyUSB0?baudrate=19200")
@@ -146,8 +150,7 @@ def _map(models: list[int], often: int) -> int:
     found = {number: definition(number) for number in models}
     unknown = [str(number) for number, made in found.items() if made is None]
     if unknown:
-        sys.stderr.write(f"there is no definition of model {', '.join(unknown)}\n")
-        return 1
+        return refuse(f"there is no definition of model {', '.join(unknown)}")
     known = {number: made for number, made in found.items() if made is not None}
     sys.stdout.write(csv_text(rows(imagined(known, often), known, lambda model, path: True)))
     return 0
@@ -155,14 +158,13 @@ def _map(models: list[int], often: int) -> int:
 
 def main(words: list[str]) -> int:
     """Run ``gridgate sunspec``; returns the exit code."""
-    chosen = _parser().parse_args(words)
+    chosen = parser().parse_args(words)
     try:
         if chosen.verb == "map":
             return _map(chosen.models, chosen.repeat)
         scanned = asyncio.run(scan(parse_url(chosen.url), chosen.unit, chosen.timeout, chosen.base))
     except (ModbusError, NotSunSpec, NoDefinitions, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+        return refuse(error)
     text = json.dumps(facts(scanned)) if chosen.json else "\n".join(lines(scanned))
     sys.stdout.write(text + "\n")
     if chosen.out is not None:
@@ -175,7 +177,6 @@ def _write(scanned: Scanned, out: FilePath, every: bool) -> int:
     try:
         out.write_text(csv_text(iter(found)), encoding="utf-8")
     except OSError as error:
-        sys.stderr.write(f"{out} cannot be written: {error}\n")
-        return 1
+        return refuse(f"{out} cannot be written: {error}")
     sys.stderr.write(f"{out}: {len(found)} points\n")
     return 0

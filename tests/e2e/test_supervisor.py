@@ -69,6 +69,49 @@ def test_systemd_hears_ready_watchdog_and_stopping(demo: DemoSite, tmp_path: Pat
             heard.append(systemd.recv(100).decode())
 
 
+def test_systemd_hears_no_life_while_the_core_hangs(demo: DemoSite, tmp_path: Path):
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(path))
+        systemd.settimeout(20)
+        demo.adopt(demo.spawn({"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "500000"}))
+
+        def hear(word: str) -> None:
+            while systemd.recv(200).decode() != word:
+                pass
+
+        hear("READY=1")
+        hear("WATCHDOG=1")
+        hung = demo.child("core")
+        os.kill(hung, signal.SIGSTOP)
+        systemd.settimeout(2)
+        with pytest.raises(TimeoutError):  # the supervisor itself lives: it is the core that is not heard
+            while True:
+                systemd.recv(200)
+        os.kill(hung, signal.SIGCONT)
+        systemd.settimeout(20)
+        hear("WATCHDOG=1")
+        assert demo.stop() == 0
+
+
+def test_a_taken_port_does_not_keep_systemd_from_hearing_that_the_rest_serves(demo: DemoSite, tmp_path: Path):
+    path = tmp_path / "notify"
+    hurried = IMPATIENT.replace("_SILENT_S = 1.5", "_PATIENCE_S = 0.5")
+    with socket.socket() as taken, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        taken.bind(("127.0.0.1", demo.port))
+        taken.listen()
+        systemd.bind(str(path))
+        systemd.settimeout(20)
+        command = [sys.executable, "-c", hurried, str(demo.site), str(demo.state_dir)]
+        with demo.log_path.open("ab") as log:
+            environment = ENVIRONMENT | {"NOTIFY_SOCKET": str(path)}
+            demo.adopt(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
+        heard = [""]
+        while not {"READY=1", "STATUS=not serving: iec104 sldc"} <= set(heard):
+            heard.append(systemd.recv(200).decode())
+        assert not demo.logged("gateway serves")
+
+
 def test_a_wrong_site_does_not_start_and_says_every_reason(demo: DemoSite):
     text = demo.site.read_text()
     demo.site.write_text(text.replace("scan_ms: 200", "scan_mss: 200").replace("unit: 1 ", "unit: one "))
