@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from gateway import __version__
 from gateway.cli.controlcommands import add_control_commands
@@ -343,10 +343,10 @@ def _tools(parser: argparse.ArgumentParser, words: list[str]) -> Callable[[list[
     return None
 
 
-def _unknown(word: str, commands: dict[str, argparse.ArgumentParser]) -> int:
+def _unknown(word: str, commands: dict[str, argparse.ArgumentParser]) -> NoReturn:
     from gateway.contracts.places import nearest
 
-    return misused(f"there is no command {word}{nearest(word, commands)} (see: gridgate --help)")
+    raise SystemExit(misused(f"there is no command {word}{nearest(word, commands)} (see: gridgate --help)"))
 
 
 def command_line() -> tuple[argparse.ArgumentParser, dict[str, tuple[str, argparse.ArgumentParser]]]:
@@ -366,7 +366,7 @@ def main(argv: list[str] | None = None) -> int:
         if tool is not None:
             return tool(words[1:])
         if words and not words[0].startswith("-"):
-            return _unknown(words[0], commands)
+            _unknown(words[0], commands)
     if words and words[0] in commands:
         # Options may stand between the positional words, which argparse does for a whole command only.
         arguments = commands[words[0]].parse_intermixed_args(words[1:])

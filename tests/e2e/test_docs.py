@@ -62,4 +62,4 @@ def test_a_site_without_a_server_has_nothing_to_show(tmp_path: Path) -> None:
     (tmp_path / "site.yaml").write_text("site: x\n")
     done = docs(tmp_path / "site.yaml", at=tmp_path)
     assert done.returncode == 1
-    assert done.stderr == "no documents: x has no server that writes any\n"
+    assert done.stderr == "gridgate: no documents: x has no server that writes any\n"

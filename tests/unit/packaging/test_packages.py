@@ -23,7 +23,7 @@ def test_every_package_on_disk_is_listed_and_every_listed_one_is_on_disk() -> No
     mapped = set(table["package-dir"])
     on_disk = {
         ".".join(init.parent.relative_to(ROOT).parts)
-        for top in ("gateway", "protocols")
+        for top in ("gateway", "protocols", "hmi")
         for init in (ROOT / top).rglob("__init__.py")
     }
     assert set(table["packages"]) - mapped == on_disk

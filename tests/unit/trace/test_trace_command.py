@@ -176,4 +176,4 @@ def test_a_word_of_refusal_is_passed_on(
 ) -> None:
     FakeWorker(monkeypatch, {"error": "8 readers are served already"})
     assert trace(site, TraceOptions(master="backup")) == 1
-    assert capsys.readouterr().err == "8 readers are served already\n"
+    assert capsys.readouterr().err == "gridgate: 8 readers are served already\n"
