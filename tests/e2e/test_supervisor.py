@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.kit.gateway import ENVIRONMENT, DemoSite, wait_until
+from tests.kit.gateway import ENVIRONMENT, START_S, DemoSite, wait_until
 
 IMPATIENT = """
 import sys
@@ -50,8 +50,8 @@ def test_a_taken_port_is_told_and_tried_again(demo: DemoSite):
         taken.bind(("127.0.0.1", demo.port))
         taken.listen()
         demo.adopt(demo.spawn())
-        wait_until(lambda: demo.logged("server cannot start"), "the reason in the log")
-    wait_until(lambda: demo.logged("gateway serves"), "the gateway to serve once the port is free")
+        wait_until(lambda: demo.logged("server cannot start"), "the reason in the log", START_S)
+    wait_until(lambda: demo.logged("gateway serves"), "the gateway to serve once the port is free", START_S)
     assert demo.stop() == 0
 
 
@@ -59,7 +59,7 @@ def test_systemd_hears_ready_watchdog_and_stopping(demo: DemoSite, tmp_path: Pat
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(path))
-        systemd.settimeout(20)
+        systemd.settimeout(START_S)
         demo.adopt(demo.spawn({"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "500000"}))
         heard: list[str] = []
         while "READY=1" not in heard or heard[-1] != "WATCHDOG=1":
@@ -73,7 +73,7 @@ def test_systemd_hears_no_life_while_the_core_hangs(demo: DemoSite, tmp_path: Pa
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(path))
-        systemd.settimeout(20)
+        systemd.settimeout(START_S)
         demo.adopt(demo.spawn({"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "500000"}))
 
         def hear(word: str) -> None:
@@ -89,7 +89,7 @@ def test_systemd_hears_no_life_while_the_core_hangs(demo: DemoSite, tmp_path: Pa
             while True:
                 systemd.recv(200)
         os.kill(hung, signal.SIGCONT)
-        systemd.settimeout(20)
+        systemd.settimeout(START_S)
         hear("WATCHDOG=1")
         assert demo.stop() == 0
 
@@ -101,7 +101,7 @@ def test_a_taken_port_does_not_keep_systemd_from_hearing_that_the_rest_serves(de
         taken.bind(("127.0.0.1", demo.port))
         taken.listen()
         systemd.bind(str(path))
-        systemd.settimeout(20)
+        systemd.settimeout(START_S)
         command = [sys.executable, "-c", hurried, str(demo.site), str(demo.state_dir)]
         with demo.log_path.open("ab") as log:
             environment = ENVIRONMENT | {"NOTIFY_SOCKET": str(path)}
