@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from gateway import registry
+from gateway.addresses import Addresses, addresses
 from gateway.alarms import AlarmCatalogue, Priority
 from gateway.alarms.section import AUDIT_FAILING, AlarmSection, audit_seed, device_seeds, master_seeds
 from gateway.contracts import ConfigError, FieldSettings, Place, Problem, Report
@@ -34,7 +35,15 @@ from gateway.siteplan import DeviceSystemRows, MasterSystemRows, ServerEntry, Si
 from gateway.sitepoints import SYSTEM, SitePoints
 from gateway.sitescreen import check_screen, screen_holders, screen_rights
 from gateway.sitesection import Section
-from gateway.siteservers import CheckedServer, check_servers, compile_servers, protocol_words, unique_names
+from gateway.siteservers import (
+    CheckedServer,
+    CompiledServer,
+    check_servers,
+    compile_servers,
+    protocol_words,
+    server_uses,
+    unique_names,
+)
 from gateway.substitution import substitute
 from gateway.yamlfile import read_yaml
 
@@ -118,7 +127,7 @@ class _Loader:
         history = check_history(top, report)
         history_rows = {} if history is None else self._history_system(history)
         catalogue = points.catalogue()
-        screen = check_screen(top, self._path.parent, report)
+        screen = check_screen(top, self._path.parent, catalogue, report)
         local_remote = None if control is None else control.local_remote(points, catalogue, report)
         compiled = compile_servers(servers, points, catalogue, self._maps, report, local_remote)
         return SitePlan(
@@ -127,14 +136,15 @@ class _Loader:
             state_dir=(self._path.parent / site.state_dir).resolve(),
             catalogue=catalogue,
             drivers=self._driver_plans(),
-            servers=[entry for entry, _ in compiled],
+            servers=[server.entry for server in compiled],
             calculated=self._expressions(calculated),
             local_remote=local_remote,
             control=None if control is None else control.compile(points, catalogue, report),
-            rights={(entry.name, master): rows for entry, rights in compiled for master, rows in rights.items()}
+            rights={(at.entry.name, master): rows for at in compiled for master, rows in at.rights.items()}
             | (screen_rights(catalogue) if screen is not None else {}),
             holders=screen_holders() if screen is not None else frozenset(),
             screen=screen,
+            addresses=None if screen is None else self._addresses(calculated, compiled),
             device_drivers={source.settings.name: source.settings.driver for source in self._sources()},
             device_rows={
                 source.settings.name: np.array([row.row for row in source.rows], np.uint32)
@@ -149,6 +159,13 @@ class _Loader:
             if history is None
             else history.compile(history_rows, catalogue, self._maps, self._path.parent, report),
         )
+
+    def _addresses(self, calculated: list[_Calculated], servers: list[CompiledServer]) -> Addresses:
+        rows = [(row.row, row.settings.where()) for source in self._sources() for row in source.rows]
+        rows += [(point.row, f"= {point.settings.expr}") for point in calculated]
+        names = self._points.names
+        uses = [each for server in servers for each in server_uses(server, names)]
+        return addresses(len(names), rows, self._points.place, uses)
 
     def _sources(self) -> Iterator[DeviceSource]:
         for _, sources in self._drivers.values():

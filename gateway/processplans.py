@@ -41,7 +41,8 @@ def process_plans(plan: SitePlan, state_dir: Path | None) -> ProcessPlans:
     """Cut the plan; `state_dir` overrides the site's own."""
     if state_dir is not None:
         plan = replace(plan, state_dir=state_dir.absolute())
-    core = replace(plan, servers=[replace(server, plan=None) for server in plan.servers], history=None, screen=None)
+    bare = [replace(server, plan=None) for server in plan.servers]
+    core = replace(plan, servers=bare, history=None, screen=None, addresses=None)
     processes = {"core": ("core", pickle.dumps(core, pickle.HIGHEST_PROTOCOL))}
     for server in plan.servers:
         worker = WorkerPlan(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.addresses import Addresses
 from gateway.alarms.catalogue import AlarmCatalogue
 from gateway.alarms.summary import AlarmSystemRows
 from gateway.contracts import Problem
@@ -85,6 +86,8 @@ class SitePlan:
     history: HistoryPlan | None = None
     screen: Any = None
     """What the HMI's package compiled of its section; None: there is no HMI."""
+    addresses: Addresses | None = None
+    """Where points come from and go, for the HMI; None without one."""
     warnings: list[Problem] = field(default_factory=list)
 
     def server(self, name: str) -> ServerEntry:

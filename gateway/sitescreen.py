@@ -18,7 +18,7 @@ from gateway.users.roles import Role
 _HOLDERS: Final = (Role.ENGINEER, Role.ADMINISTRATOR)
 
 
-def check_screen(top: Section, folder: Path, report: Report) -> Any:
+def check_screen(top: Section, folder: Path, catalogue: PointCatalogue, report: Report) -> Any:
     """The HMI's own plan; None without the section, or when it is wrong (reported)."""
     if top.value.get("hmi") is None:
         return None
@@ -29,7 +29,7 @@ def check_screen(top: Section, folder: Path, report: Report) -> Any:
         return None
     section = top.inner("hmi")
     checked = section.validate(settings.model, report)
-    return None if checked is None else settings.compile(checked, section, folder, report)
+    return None if checked is None else settings.compile(checked, section, folder, catalogue, report)
 
 
 def screen_rights(catalogue: PointCatalogue) -> dict[tuple[str, str], NDArray[np.uint32]]:

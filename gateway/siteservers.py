@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gateway import registry
+from gateway.addresses import Uses
 from gateway.contracts import GridSettings, Place, Report
 from gateway.contracts.settings import MasterRowSource, MasterSource, ServerSource
 from gateway.points.model import PointCatalogue
@@ -29,6 +31,15 @@ class CheckedServer:
     grid: GridSettings
     section: Section
     masters: list[tuple[Any, Section]]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledServer:
+    """A server with the rows that each of its masters may command, and what it was made of."""
+
+    entry: ServerEntry
+    rights: dict[str, Any]
+    source: ServerSource
 
 
 def check_servers(top: Section, report: Report) -> list[CheckedServer]:
@@ -109,8 +120,8 @@ def compile_servers(
     maps: MapReader,
     report: Report,
     local_remote: tuple[int, float] | None = None,
-) -> list[tuple[ServerEntry, dict[str, Any]]]:
-    """(entry, rows that each master may command) for each server. Maps are read here, once all points are known."""
+) -> list[CompiledServer]:
+    """Each server. Maps are read here, once all points are known."""
     folder = Path(servers[0].section.file).parent if servers else Path()
     return [_compile(server, folder, points, catalogue, maps, report, local_remote) for server in servers]
 
@@ -123,7 +134,7 @@ def _compile(
     maps: MapReader,
     report: Report,
     local_remote: tuple[int, float] | None,
-) -> tuple[ServerEntry, dict[str, Any]]:
+) -> CompiledServer:
     masters = [
         MasterSource(settings, _bindings(settings, section, server, folder, points, maps), section.place, section.keys)
         for settings, section in server.masters
@@ -141,7 +152,23 @@ def _compile(
         bindings={master.settings.name: len(master.rows) for master in masters},
     )
     commands = getattr(plan, "commands", {})
-    return entry, {name: np.asarray(rows, np.uint32) for name, rows in commands.items()}
+    rights = {name: np.asarray(rows, np.uint32) for name, rows in commands.items()}
+    return CompiledServer(entry, rights, source)
+
+
+def server_uses(server: CompiledServer, names: list[str]) -> Iterator[Uses]:
+    """What each master of a server gets, and where; of a server without masters, what everybody gets."""
+    entry, source = server.entry, server.source
+    for master in source.masters:
+        rows = np.array([row.row for row in master.rows], np.uint32)
+        words = [row.settings.where() for row in master.rows]
+        yield Uses(server=entry.name, protocol=entry.protocol, master=master.settings.name, rows=rows, addresses=words)
+    if source.masters or not source.settings.where_of(""):
+        return
+    own = [row.row for row in source.rows] if source.rows else range(len(names))
+    words = [source.settings.where_of(names[row]) for row in own]
+    rows = np.array(own, np.uint32)
+    yield Uses(server=entry.name, protocol=entry.protocol, master="", rows=rows, addresses=words)
 
 
 def _bindings(

@@ -32,7 +32,7 @@ class HmiPlan:
     hosts: tuple[str, ...] = ()
     """Further names under which the page may be asked for (`Host` header)."""
     drawing: str = ""
-    """An SVG of the site to be shown on the overview."""
+    """The engineer's own SVG of the site, as it may be shown (see `hmi.drawing`); empty: one is drawn."""
     tls: HmiTls | None = None
     """None: plain HTTP."""
     addresses: tuple[str, ...] = ()

@@ -8,11 +8,14 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gateway.contracts.places import Report
+from gateway.contracts.places import Place, Report, nearest
 from gateway.contracts.settings import PeerAddress, Strict
+from gateway.points.expression import near_names
+from gateway.points.model import PointCatalogue
 from gateway.sitesection import Section
 from gateway.tls.findings import findings
 from gateway.tls.plan import TlsPlan
+from hmi.drawing import clean_drawing
 from hmi.plan import HmiPlan, HmiTls
 
 
@@ -51,10 +54,12 @@ class HmiSection:
     model = HmiSettings
 
     @staticmethod
-    def compile(settings: HmiSettings, section: Section, folder: Path, report: Report) -> HmiPlan:
+    def compile(
+        settings: HmiSettings, section: Section, folder: Path, catalogue: PointCatalogue, report: Report
+    ) -> HmiPlan:
         """The plan; problems go to `report`."""
         host, port = _endpoint(settings.listen, section, report)
-        drawing = _file(settings.drawing, folder, "drawing", section, report)
+        drawing = _drawing(settings.drawing, folder, section, catalogue, report)
         return HmiPlan(
             host=host,
             port=port,
@@ -122,3 +127,23 @@ def _file(name: str, folder: Path, what: str, section: Section, report: Report, 
     if not path.is_file():
         report.error(section.key_place(key or what), f"{what}: no file {path}")
     return str(path)
+
+
+def _drawing(name: str, folder: Path, section: Section, catalogue: PointCatalogue, report: Report) -> str:
+    """The engineer's drawing as it may be shown; empty when there is none, or when it may not (reported)."""
+    if not name:
+        return ""
+    path = (folder / name).resolve()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        report.error(section.key_place("drawing"), f"drawing: cannot read {path}: {(error.strerror or '').lower()}")
+        return ""
+    drawing = clean_drawing(data)
+    for line, sentence in drawing.problems:
+        report.error(Place(str(path), line), sentence)
+    for line, point in drawing.points:
+        if point not in catalogue.rows:
+            near = nearest(point, near_names(point, catalogue.rows))
+            report.error(Place(str(path), line), f"data-point {point} does not exist{near}")
+    return drawing.svg

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from gateway.contracts.places import Report
     from gateway.contracts.settings import Strict
+    from gateway.points.model import PointCatalogue
     from gateway.sitesection import Section
 
 SCREEN: Final = "_hmi"
@@ -33,6 +34,6 @@ class ScreenSettings(Protocol):
 
     model: type[Strict]
 
-    def compile(self, settings: Any, section: Section, folder: Path, report: Report) -> Any:
+    def compile(self, settings: Any, section: Section, folder: Path, catalogue: PointCatalogue, report: Report) -> Any:
         """Check; return a picklable plan with a `listen: str`. `folder` is that of the site file."""
         ...

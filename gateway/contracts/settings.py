@@ -85,6 +85,10 @@ class DeviceRow(Strict):
         """How often this row is read, in s, when the protocol knows; sets the default of `max_age_s`."""
         return None
 
+    def where(self) -> str:
+        """Where in the device it stands, for a person: ``input 4102 bit 3``."""
+        return ""
+
 
 class ServerSettings(Strict):
     """Keys of any server in `servers:`; a protocol adds its own."""
@@ -97,6 +101,10 @@ class ServerSettings(Strict):
     def where(self) -> str:
         """Where it meets its masters, for a person: one that connects to somebody says to whom."""
         return self.listen
+
+    def where_of(self, point: str) -> str:
+        """The address that a point has by its name, where a protocol gives it one without a master's map."""
+        return ""
 
 
 class MasterSettings(Strict):
@@ -112,6 +120,10 @@ class MasterRow(Strict):
     """Columns of any master map; a protocol adds its own."""
 
     point: PointName
+
+    def where(self) -> str:
+        """Where its master finds it, for a person: ``ca 1 ioa 4101``."""
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

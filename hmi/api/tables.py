@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from hmi.access.inside import Inside
-from hmi.api import certificates, communications, health, orders, plant, site
+from hmi.api import certificates, communications, health, orders, overview, plant, points, site
 from hmi.api.described import described
 from hmi.api.metrics import metrics_endpoints
 from hmi.api.session import session_endpoints
@@ -15,6 +15,8 @@ from hmi.endpoint import Endpoint, Topic
 
 TOPICS: Final[tuple[Topic, ...]] = (
     site.TOPIC,
+    overview.TOPIC,
+    points.TOPIC,
     communications.TOPIC,
     certificates.TOPIC,
     plant.TOPIC,

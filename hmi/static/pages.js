@@ -3,6 +3,7 @@
 // `style`: its own CSS file, each rule below `.page-NAME`. `right`: the least role that sees it. context: {live, site, session, may(role), path: rest of the address, go(address)}.
 
 export const PAGES = [
-  {name: "overview", title: "Overview", module: "./pages/overview.js", right: "viewer"},
+  {name: "overview", title: "Overview", module: "./pages/overview.js", style: "./pages/overview.css", right: "viewer"},
+  {name: "points", title: "Points", module: "./pages/points.js", style: "./pages/points.css", right: "viewer"},
   {name: "communications", title: "Communications", module: "./pages/communications.js", style: "./pages/communications.css", right: "viewer"},
 ];

@@ -46,6 +46,10 @@ class PmuRow(DeviceRow):
         """From one frame to the next, in s."""
         return 1.0 / float(device.rate)
 
+    def where(self) -> str:
+        """Station and channel."""
+        return f"channel {self.channel}" + (f" of {self.pmu}" if self.pmu else "")
+
 
 _CONFIGURATIONS: Final = {1: FrameType.CFG1, 2: FrameType.CFG2, 3: FrameType.CFG3}
 _RADIANS: Final = frozenset({"rad", "radian", "radians"})

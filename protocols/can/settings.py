@@ -124,6 +124,10 @@ class CanRow(DeviceRow):
         except dbc.DbcError:
             return None
 
+    def where(self) -> str:
+        """Message and signal of the DBC."""
+        return f"{self.message}.{self.signal}"
+
 
 class CanSettings:
     """`gateway.contracts.FieldSettings` of CAN."""

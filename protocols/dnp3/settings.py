@@ -151,6 +151,10 @@ class Dnp3Row(MasterRow):
     control: Annotated[str | None, Cell] = None
     command_event: Annotated[str | None, Cell] = None
 
+    def where(self) -> str:
+        """Type and index."""
+        return f"{self.type} {self.index}"
+
 
 class Dnp3Settings:
     """`gateway.contracts.GridSettings` of DNP3."""

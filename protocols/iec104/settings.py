@@ -96,6 +96,10 @@ class Iec104Row(MasterRow):
     mode: Annotated[str | None, Cell] = None
     pulse: Annotated[str | None, Cell] = None
 
+    def where(self) -> str:
+        """Address and type."""
+        return f"ca {self.ca} ioa {self.ioa} {self.type}"
+
 
 class Iec104Settings:
     """`gateway.contracts.GridSettings` of IEC 60870-5-104."""

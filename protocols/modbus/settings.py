@@ -89,6 +89,10 @@ class ModbusRow(DeviceRow):
         """How often this row is read, in s."""
         return float(self.scan_ms or device.scan_ms) / 1000
 
+    def where(self) -> str:
+        """As `Bindings.where` has it."""
+        return f"{self.table} {self.address}" + ("" if self.bit is None else f" bit {self.bit}")
+
 
 _DEFAULT_PULSE_MS = 500
 _FORMS = {"double": Form.DOUBLE, "binary": Form.FLAG, "control": Form.FLAG}

@@ -81,6 +81,13 @@ class MqttRow(DeviceRow):
             return None
         return float(device.interval_s)
 
+    def where(self) -> str:
+        """The metric, or the topic and the place in its JSON."""
+        if self.metric:
+            return f"metric {self.metric}"
+        path = "" if self.json_path is None else f"json {self.json_path}"
+        return " ".join(part for part in (f"topic {self.topic}" if self.topic else "", path) if part)
+
 
 class MqttFieldSettings:
     """`gateway.contracts.FieldSettings` of MQTT."""

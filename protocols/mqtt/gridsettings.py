@@ -106,6 +106,11 @@ class MqttMasterRow(MasterRow):
     retain: Annotated[bool | None, Cell] = None
     command: Annotated[bool | None, Cell] = None
 
+    def where(self) -> str:
+        """The topic that the row names, else the name under which it is told."""
+        name = f"{self.device}/{self.name or self.point}" if self.device else self.name or self.point
+        return f"topic {self.topic}" if self.topic else f"name {name}"
+
 
 class MqttGridSettings:
     """`gateway.contracts.GridSettings` of MQTT."""

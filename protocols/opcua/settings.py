@@ -72,6 +72,10 @@ class OpcUaServerSettings(ServerSettings):
     limits: LimitSettings = LimitSettings()
     map: str = ""
 
+    def where_of(self, point: str) -> str:
+        """The node's id."""
+        return f"ns=2;s={point}"
+
 
 class OpcUaMasterSettings(MasterSettings):
     """Not used: `masters` is refused."""

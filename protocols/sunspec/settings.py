@@ -43,6 +43,11 @@ class SunSpecRow(DeviceRow):
         """How often this row is read, in s."""
         return float(self.scan_ms or device.scan_ms) / 1000
 
+    def where(self) -> str:
+        """Model and field."""
+        which = f" ({self.instance})" if self.instance and self.instance > 1 else ""
+        return f"model {self.model}{which} {self.field}"
+
 
 _DEFAULT_PULSE_MS: Final = 500
 _COMMANDS: Final = ("setpoint", "control")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -30,10 +30,13 @@ def people(site: DemoSite) -> None:
 
 
 @contextlib.contextmanager
-def hmi_site(folder: Any, whole: bool = False) -> Iterator[HmiSite]:
-    """The demo plant with its gateway and HMI, up and serving."""
+def hmi_site(
+    folder: Any, whole: bool = False, before: Callable[[DemoSite], None] = lambda site: None
+) -> Iterator[HmiSite]:
+    """The demo plant with its gateway and HMI, up and serving. `before` may change the site before it starts."""
     with DemoSite(folder, whole=whole, hmi=True) as site:
         people(site)
+        before(site)
         site.start_simulator()
         site.start()
         hmi = HmiSite(site)

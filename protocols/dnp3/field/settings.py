@@ -85,6 +85,10 @@ class OutstationRow(DeviceRow):
         """How often this point is asked for, in s; None where it comes only by itself."""
         return float(device.integrity_s) or None
 
+    def where(self) -> str:
+        """Type and index."""
+        return f"{self.type} {self.index}"
+
 
 _KINDS: Final = {
     PointType.BI: (Kind.BINARY,),

@@ -103,6 +103,10 @@ class RtuRow(DeviceRow):
             return float(device.counter_s) or None if asked else None
         return float(device.interrogation_s) or None
 
+    def where(self) -> str:
+        """Address and type."""
+        return f"ca {self.ca} ioa {self.ioa} {self.type}" + ("" if self.bit is None else f" bit {self.bit}")
+
 
 def _time_zone(source: DeviceSource, report: Report) -> str:
     name = str(source.settings.time_zone)
