@@ -30,6 +30,7 @@ MEASUREMENTS: Final = {
     "control_cycle": "control cycle at 1, 10 and 100 units: time, jitter, an interlock's input to the stop write",
     "journal": "events on the disk per second, beside a row per event in SQLite",
     "history": "samples recorded, bytes each, a day of a point, forwarding; beside influxdb-client",
+    "alarms_flood": "alarms: turns of the core's loop while a batch raises 1,000 of them",
     "alarms_engine": "alarms: CPU over 100,000 points with 400,000 alarms, quiet and in a flood",
     "start_10k": "start to a complete interrogation of 10,000 points",
 }

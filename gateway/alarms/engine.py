@@ -74,6 +74,9 @@ class AlarmEngine:
         """By alarm: when its shelving ends, monotonic."""
         self._deadlines: list[tuple[int, int]] = []
         self._out: list[AlarmRecord] = []
+        self._looks: list[tuple[int, int, float, int]] = []
+        """Changes that are still to be looked at, the last one first."""
+        self._looks_ns = 0
 
     def record(self, index: int) -> AlarmRecord:
         """The alarm as it is now."""
@@ -95,8 +98,15 @@ class AlarmEngine:
 
     def changes(self, batch: Changes, value: Values, quality: Qualities, now_ns: int) -> list[AlarmRecord]:
         """What became of alarms by these changes, in order. `value` and `quality` are the table, by row."""
+        self.begin(batch, value, quality, now_ns)
+        while self.go_on():
+            pass
+        return self.taken()
+
+    def begin(self, batch: Changes, value: Values, quality: Qualities, now_ns: int) -> None:
+        """Take a batch, of which `go_on` then looks at one change at a time; the batch before must be over."""
         if not len(batch):
-            return []
+            return
         for index in self._suppressions.lifted(batch["row"], value, quality, self.records):
             record = replace(self.records[index], suppressed=False)
             self._uncover(AlarmEvent.UNSUPPRESSED, record, int(batch["time_ns"].max()), now_ns)
@@ -105,9 +115,20 @@ class AlarmEngine:
             chosen = batch[movers]
             if len(chosen) > 1 and len(np.unique(chosen["row"])) == len(chosen):
                 chosen = chosen[np.argsort(chosen["time_ns"], kind="stable")]
-            for row, flags, number, time_ns in chosen.tolist():
-                self._look(row, _Seen(number, flags, time_ns), now_ns)
-        return self._taken()
+            self._looks, self._looks_ns = chosen[::-1].tolist(), now_ns
+
+    @property
+    def looking(self) -> bool:
+        """Whether the batch that was begun is not over yet."""
+        return bool(self._looks)
+
+    def go_on(self) -> bool:
+        """Look at the next change of the batch that was begun; False when there is none left."""
+        if not self._looks:
+            return False
+        row, flags, number, time_ns = self._looks.pop()
+        self._look(row, _Seen(number, flags, time_ns), self._looks_ns)
+        return True
 
     def _look(self, row: int, seen: _Seen, now_ns: int) -> None:
         unfit = bool(seen.quality & _UNUSABLE)
@@ -222,7 +243,7 @@ class AlarmEngine:
                 record = replace(self.record(index), shelved_until_ns=0, one_shot=False)
                 self._uncover(AlarmEvent.SHELF_EXPIRED, record, utc_ns, now_ns)
         self.statistics.settle(now_ns)
-        return self._taken()
+        return self.taken()
 
     def _is_due(self, deadline_ns: int, index: int) -> bool:
         """Whether a deadline on the heap still stands."""
@@ -239,7 +260,7 @@ class AlarmEngine:
         elif not record.shelved:
             self._shelves.pop(index, None)
         self._uncover(event, record, asked.utc_ns, now_ns)
-        return self._taken()
+        return self.taken()
 
     def acknowledge_all(self, asked: Asked, now_ns: int) -> list[AlarmRecord]:
         """Acknowledge every alarm that asks for it and is in sight."""
@@ -300,6 +321,7 @@ class AlarmEngine:
         if reset is not None and reset != record.index:
             self._put(AlarmEvent.FIRST_OUT_RESET, self.record(reset), time_ns, first_out=False)
 
-    def _taken(self) -> list[AlarmRecord]:
+    def taken(self) -> list[AlarmRecord]:
+        """What has become of alarms since this was last asked."""
         out, self._out = self._out, []
         return out

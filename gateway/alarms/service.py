@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
@@ -29,6 +30,8 @@ from gateway.points.table import PointTable
 PublishPoints = Callable[[Rows, Values], None]
 """Sets system points, now, with good quality."""
 
+_SLICE_NS: Final = 700_000
+"""Of one turn of the core's loop for alarms that move; telling of them takes about as long again."""
 _SETTLE_S: Final = 1.0
 """Windows (flood, chatter, standing) are looked at this often."""
 _SUMMARY_S: Final = 0.1
@@ -53,6 +56,10 @@ class AlarmService:
         self._publish, self._log = publish, log
         self._wake = asyncio.Event()
         self._planned_ns = 0
+        self._backlog: deque[tuple[Changes, int]] = deque()
+        self._again: asyncio.Handle | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._flood = False
         self._points = [(name, "", row) for name, row in system.summary.items()]
         self._points += [(name, group, row) for group, rows in system.groups.items() for name, row in rows.items()]
@@ -77,21 +84,46 @@ class AlarmService:
             self._log.info("alarms stand from before", alarms=len(self.engine.records))
 
     def stop(self) -> None:
-        """Write what is waiting."""
+        """Finish what has come, write what is waiting."""
+        while self._again is not None:
+            self._again.cancel()
+            self._work()
         self._store.stop()
 
     def after(self, batch: Changes) -> None:
-        """What changes of the table, which it already shows, make of alarms."""
-        table = self._table
-        records = self.engine.changes(batch, table.value, table.quality, time.monotonic_ns())
-        if records:
-            self._tell(records)
-        if self.engine.deadline_ns < self._planned_ns:
+        """What changes of the table, which it already shows, make of alarms; in order, and when they come in a flood
+        a slice in each turn of the loop.
+        """
+        self._backlog.append((batch, time.monotonic_ns()))
+        if self._again is None and not self.engine.looking:
+            self._work()
+
+    def _work(self) -> None:
+        """One slice."""
+        self._again = None
+        engine, table, backlog = self.engine, self._table, self._backlog
+        end_ns = time.perf_counter_ns() + _SLICE_NS
+        while True:
+            more = engine.go_on()
+            if not more and backlog:
+                batch, now_ns = backlog.popleft()
+                engine.begin(batch, table.value, table.quality, now_ns)
+                more = True
+            if not more or time.perf_counter_ns() >= end_ns:
+                break
+        self._tell(engine.taken())
+        if more:
+            self._idle.clear()
+            self._again = asyncio.get_running_loop().call_soon(self._work)
+            return
+        self._idle.set()
+        if engine.deadline_ns < self._planned_ns:
             self._wake.set()
 
     async def run(self) -> None:
         """Delays, shelves and summary points, until cancelled."""
         while True:
+            await self._idle.wait()  # what came before a deadline counts before it
             now_ns = time.monotonic_ns()
             records = self.engine.tick(now_ns, time.time_ns())
             if records:
