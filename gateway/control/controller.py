@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.contracts.driver import WriteLost, WriteRefused
 from gateway.control.evidence.files import StoredExcursion
@@ -86,6 +86,8 @@ class Controller(Protocol):
     """
 
     @property
+    def name(self) -> str: ...
+    @property
     def commands(self) -> Mapping[int, TakeValue]: ...
     @property
     def own_only(self) -> Collection[int]: ...
@@ -94,6 +96,8 @@ class Controller(Protocol):
     def failed(self, row: int, now_ns: int, trouble: WriteRefused | WriteLost) -> None: ...
     def acknowledged(self, row: int, value: float) -> None: ...
     def finished(self) -> Sequence[StoredExcursion]: ...
+    def kept(self) -> Kept | None: ...
+    def restore(self, kept: Kept, now_ns: int, wall_ns: int) -> None: ...
     def end(self) -> None: ...
 
     @property
@@ -116,6 +120,9 @@ class ControllerResult:
     writes: Sequence[ControlWrite] = ()
     """Of points that no unit's arbitration drives."""
 
+
+Kept = dict[str, Any]
+"""What a controller must not forget over a restart, as JSON can hold it. Times in it are of the wall clock."""
 
 TakeValue = Callable[[float, int], str]
 """(value, monotonic ns) -> why it is refused, empty when it is taken."""
@@ -148,6 +155,18 @@ class ControllerBase:
     def finished(self) -> Sequence[StoredExcursion]:
         """Evidence that is complete and is to be kept; it is the caller's from now on."""
         return ()
+
+    @property
+    def name(self) -> str:
+        """What it is called among what is kept; empty: it keeps nothing."""
+        return ""
+
+    def kept(self) -> Kept | None:
+        """What must survive a restart; None: nothing. The same object until it changes."""
+        return None
+
+    def restore(self, kept: Kept, now_ns: int, wall_ns: int) -> None:
+        """Take what `kept` gave. Raises `KeyError`, `TypeError` or `ValueError`; then nothing was taken."""
 
     def end(self) -> None:
         """The gateway stops: evidence ends where it stands."""

@@ -19,7 +19,7 @@ from gateway.contracts.log import Log
 from gateway.control.claims import RunClaim, SetpointClaim
 from gateway.control.clock import Clock, make_clock
 from gateway.control.collector import IdleCollector
-from gateway.control.controller import TakeValue
+from gateway.control.controller import Kept, TakeValue
 from gateway.control.cycle import ControlCycle, CycleResult, safe_requests
 from gateway.control.evidence.keeper import EvidenceKeeper
 from gateway.control.image import Image, ImagePlan
@@ -100,6 +100,8 @@ class ControlRunner:
         self.engine = InterlockEngine(plan.interlocks, rated, time.monotonic_ns(), grace_ns)
         controllers = [entry.build() for entry in plan.controllers]
         self.cycle = ControlCycle(plan, self.engine, controllers)
+        self._keeping = [controller for controller in controllers if controller.name]
+        self._kept: list[Kept | None] = [None] * len(self._keeping)
         self.operations = Operations(plan, self.cycle, self._done)
         self.counters = Counters()
         self._image_plan = ImagePlan(self.cycle.inputs)
@@ -185,12 +187,34 @@ class ControlRunner:
         except (StoreLost, KeyError, TypeError, ValueError, AttributeError) as error:
             self._log.error("latches cannot be read: every latching interlock counts as tripped", cause=str(error))
             self.engine.latch_all("its state was lost over a restart", time.time_ns())
+        self._restore_targets()
         self._save()
+
+    def _restore_targets(self) -> None:
+        """What was switched and asked for. What cannot be read is as it is after a first start, and the log says so."""
+        now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        try:
+            kept = self._store.targets()
+        except StoreLost as error:
+            self._log.error("what was switched and asked for before the start cannot be read", cause=str(error))
+            return
+        for controller in self._keeping:
+            if controller.name in kept:
+                try:
+                    controller.restore(kept[controller.name], now_ns, wall_ns)
+                except (KeyError, TypeError, ValueError) as error:
+                    cause = f"{type(error).__name__}: {error}"
+                    self._log.error("a setting of before the start is not readable", of=controller.name, cause=cause)
 
     def _save(self) -> None:
         if self.engine.changed:
             self.engine.changed = False
             self._store.save(self.engine.kept())
+        kept = [controller.kept() for controller in self._keeping]
+        if any(new is not old for new, old in zip(kept, self._kept, strict=True)):
+            self._kept = kept
+            named = zip(self._keeping, kept, strict=True)
+            self._store.save_targets({controller.name: each for controller, each in named if each is not None})
 
     # -- the clock ---------------------------------------------------------------------------------------------------
 

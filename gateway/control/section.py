@@ -182,7 +182,8 @@ class ControlSection:
         if plan is None:
             return None
         lookup = Lookup(points, catalogue, report)
-        controllers = FurtherCompiler(self.further, plan.units, lookup, self.maps, self.folder).compile()
+        grace_s = plan.start_grace_s
+        controllers = FurtherCompiler(self.further, plan.units, lookup, self.maps, self.folder, grace_s).compile()
         facts = self._facts() | {"droop": {e.name: e.settings for e in controllers if isinstance(e, DroopPlan)}}
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
         return replace(plan, controllers=controllers, settings=facts, attestation=digest)

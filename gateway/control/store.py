@@ -1,4 +1,7 @@
-"""What control must not forget: latches, bypasses, first-out marks. Written by a thread, never by the cycle."""
+"""What control must not forget: latches, bypasses, first-out marks; what was switched and asked for.
+
+Written by a thread, never by the cycle.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,16 @@ class StoreLost(Exception):
 
 
 class ControlStore:
-    """``<state_dir>/control/latches.json`` (mode 0600), replaced as a whole and synced; the newest state wins."""
+    """``<state_dir>/control/latches.json`` and ``targets.json`` (mode 0600), replaced as a whole and synced.
+
+    The newest state of each wins. They are two files because a file of latches that cannot be read trips the plant.
+    """
 
     def __init__(self, directory: Path, log: Log) -> None:
         self.directory, self._directory, self._log = directory, directory, log
-        self._path = directory / "latches.json"
+        self._latches, self._targets = directory / "latches.json", directory / "targets.json"
         self._mark = directory / "stalled"
-        self._next: dict[str, Any] | None = None
+        self._next: dict[Path, dict[str, Any]] = {}
         self._stopping = False
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._write_all, name="control store", daemon=True)
@@ -37,8 +43,16 @@ class ControlStore:
         """
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._thread.start()
+        return self._read(self._latches)
+
+    def targets(self) -> dict[str, Any]:
+        """What was switched and asked for, by controller. Raises `StoreLost` when it cannot be read."""
+        return self._read(self._targets) or {}
+
+    @staticmethod
+    def _read(path: Path) -> dict[str, Any] | None:
         try:
-            kept = json.loads(self._path.read_text())
+            kept = json.loads(path.read_text())
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -48,9 +62,16 @@ class ControlStore:
         return kept
 
     def save(self, state: dict[str, Any]) -> None:
-        """Take the newest state; on the disk a moment later."""
+        """Take the newest state of the latches; on the disk a moment later."""
+        self._put(self._latches, state)
+
+    def save_targets(self, state: dict[str, Any]) -> None:
+        """Take what is switched and asked for now."""
+        self._put(self._targets, state)
+
+    def _put(self, path: Path, state: dict[str, Any]) -> None:
         with self._wake:
-            self._next = state
+            self._next[path] = state
             self._wake.notify()
 
     def stop(self) -> None:
@@ -77,15 +98,16 @@ class ControlStore:
     def _write_all(self) -> None:
         while True:
             with self._wake:
-                while self._next is None and not self._stopping:
+                while not self._next and not self._stopping:
                     self._wake.wait()
-                state, self._next = self._next, None
-                if state is None:
-                    return
-            self._write(state)
+                waiting, self._next = self._next, {}
+            if not waiting:
+                return
+            for path in sorted(waiting):  # the latches first
+                self._write(path, waiting[path])
 
-    def _write(self, state: dict[str, Any]) -> None:
-        fresh = self._path.with_suffix(".new")
+    def _write(self, path: Path, state: dict[str, Any]) -> None:
+        fresh = path.with_suffix(".new")
         try:
             handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             try:
@@ -93,13 +115,13 @@ class ControlStore:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-            fresh.replace(self._path)
+            fresh.replace(path)
             folder = os.open(self._directory, os.O_RDONLY)
             os.fsync(folder)
             os.close(folder)
         except OSError as error:
             if not self.failing:
-                self._log.error("latches cannot be written", cause=str(error))
+                self._log.error("what control must not forget cannot be written", cause=str(error))
             self.failing = True
             return
         self.failing = False

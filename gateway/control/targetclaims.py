@@ -25,7 +25,9 @@ class ReactiveClaim:
 
     def refusal(self, command: Command) -> Refusal | None:
         trouble = self._controller.trouble_with(command.value)
-        return (Reason.OUT_OF_RANGE, trouble) if trouble else None
+        if trouble:
+            return Reason.OUT_OF_RANGE, trouble
+        return (Reason.BLOCKED, "the unit has not been heard of yet") if self._controller.waiting else None
 
     async def carry_out(self, command: Command) -> float:
         """Ask, then wait until the ramp has ended and the device has acknowledged."""

@@ -6,7 +6,15 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from gateway.control.controller import ControllerBase, ControllerResult, PriorityClass, Request, TakeValue, UnitView
+from gateway.control.controller import (
+    ControllerBase,
+    ControllerResult,
+    Kept,
+    PriorityClass,
+    Request,
+    TakeValue,
+    UnitView,
+)
 from gateway.control.envelope import Envelope, envelope
 from gateway.control.evidence.excursion import Excursion, ExcursionRecorder
 from gateway.control.evidence.files import StoredExcursion
@@ -32,6 +40,7 @@ class DroopController(ControllerBase):
     def __init__(self, plan: DroopPlan) -> None:
         self.plan = plan
         self.enabled = True
+        self._kept: Kept | None = None
         self._finished: list[Excursion] = []
         self._sources = FrequencySources(*plan.frequency_limits_hz, plan.blend_s, plan.return_s)
         self._rocof = Rocof(plan.rocof_window_s, plan.rocof_block_s)
@@ -72,7 +81,21 @@ class DroopController(ControllerBase):
 
     def _take_enable(self, value: float, now_ns: int) -> str:
         self.enabled = bool(value)
+        self._kept = None if self.enabled else {"enabled": False}
         return ""
+
+    @property
+    def name(self) -> str:
+        return f"droop/{self.plan.name}"
+
+    def kept(self) -> Kept | None:
+        """A response that a person has switched off stays off."""
+        return self._kept
+
+    def restore(self, kept: Kept, now_ns: int, wall_ns: int) -> None:
+        if not isinstance(kept["enabled"], bool):
+            raise TypeError("enabled is neither true nor false")
+        self._take_enable(float(kept["enabled"]), now_ns)
 
     def _take_test(self, value: float, now_ns: int) -> str:
         """Show this frequency to the response in place of the measured one, for a few seconds; 0 ends it."""
@@ -185,6 +208,7 @@ class DroopController(ControllerBase):
         yield rows.available_high_kw, round(limits.high_kw, 1)
         yield rows.frequency_lost, float(lost)
         yield rows.droop_enabled, float(self.enabled)
+        yield rows.droop_off, float(not self.enabled)
 
     def _record(self, image: Image, view: UnitView, chosen: Chosen, response: Response, limits: Envelope) -> None:
         base = view.base_kw or 0.0

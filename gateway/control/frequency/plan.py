@@ -33,6 +33,7 @@ class DroopRows:
     available_high_kw: int
     frequency_lost: int
     droop_enabled: int
+    droop_off: int
     droop_enable: int
     test_hz: int
 

@@ -34,8 +34,15 @@ class FurtherCompiler:
     """One compilation; goes on after every problem."""
 
     def __init__(
-        self, section: FurtherSection, units: Sequence[Unit], lookup: Lookup, maps: MapReader, folder: Path
+        self,
+        section: FurtherSection,
+        units: Sequence[Unit],
+        lookup: Lookup,
+        maps: MapReader,
+        folder: Path,
+        start_grace_s: float = 10.0,
     ) -> None:
+        self._start_grace_s = start_grace_s
         self._section, self._units, self._lookup, self._maps, self._folder = section, units, lookup, maps, folder
         self._index = {unit.name: i for i, unit in enumerate(units)}
         self._report: Report = lookup.report
@@ -83,6 +90,7 @@ class FurtherCompiler:
             self._report.error(section.key_place("limits_kw"), f"{low:g} is above {high:g}")
         return AgcPlan(
             unit=index,
+            name=unit.name,
             settings=AgcSettings(
                 low_kw=max(low, unit.low_kw),
                 high_kw=min(high, unit.high_kw),
@@ -172,6 +180,7 @@ class FurtherCompiler:
             voltage=voltage,
             nominal_voltage=settings.nominal_voltage or 1.0,
             ramp_kvar_per_s=settings.ramp_kvar_per_s or math.inf,
+            start_grace_s=self._start_grace_s,
         )
 
     def _curve(self, entry: Entry[Any], key: str) -> Curve | None:

@@ -23,6 +23,7 @@ DROOP: Final[Points] = {
     "available_high_kw": (_A, "Highest power that {0} can give now by energy and temperature, kW"),
     "frequency_lost": (_B, "No source of frequency for {0}"),
     "droop_enabled": (_B, "Frequency response of {0} is on"),
+    "droop_off": (_B, "A person has switched the frequency response of {0} off"),
     "droop_enable": (_C, "Switches the frequency response of {0} on or off"),
     "test_hz": (
         _S,

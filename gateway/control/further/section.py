@@ -84,6 +84,7 @@ class FurtherSection:
         """What is an alarm of them."""
         told = (
             ("droop", "frequency_lost", Priority.HIGH, "No source of frequency: {0} does not respond", True),
+            ("droop", "droop_off", Priority.MEDIUM, "The frequency response of {0} is switched off", True),
             ("agc", "agc_lost", Priority.MEDIUM, "AGC of {0} has no signal", True),
         )
         return [

@@ -6,7 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.control.agc import AgcRequest, AgcSettings, AgcSignal, follow
-from gateway.control.controller import ControllerBase, ControllerResult, PriorityClass, Request, TakeValue, UnitView
+from gateway.control.controller import (
+    ControllerBase,
+    ControllerResult,
+    Kept,
+    PriorityClass,
+    Request,
+    TakeValue,
+    UnitView,
+)
 from gateway.control.image import Image
 from gateway.points.model import NO_ROW
 
@@ -27,6 +35,7 @@ class AgcPlan:
     """`signal` and `enable`: measured points in place of the command points; `NO_ROW` where there are none."""
 
     unit: int
+    name: str = ""
     settings: AgcSettings
     rows: AgcRows
     signal: int = NO_ROW
@@ -43,6 +52,8 @@ class AgcFollower:
         self.plan = plan
         self._enabled = False
         self._signal: tuple[float, int] | None = None
+        self._wall_offset_ns = 0
+        self._kept: Kept | None = None
 
     @property
     def commands(self) -> Mapping[int, TakeValue]:
@@ -53,11 +64,38 @@ class AgcFollower:
         if not settings.low_kw <= value <= settings.high_kw:
             return f"{value:g} kW is outside {settings.low_kw:g} to {settings.high_kw:g} kW"
         self._signal = value, now_ns
+        self._kept = None
         return ""
 
     def _take_enable(self, value: float, now_ns: int) -> str:
         self._enabled = bool(value)
+        self._kept = None
         return ""
+
+    def kept(self) -> Kept | None:
+        """Whether it is on, and the signal with its time."""
+        if self._kept is None and (self._enabled or self._signal is not None):
+            self._kept = {"enabled": self._enabled}
+            if self._signal is not None:
+                kw, at_ns = self._signal
+                self._kept |= {"kw": kw, "wall_ns": at_ns + self._wall_offset_ns}
+        return self._kept
+
+    def restore(self, kept: Kept, now_ns: int, wall_ns: int) -> None:
+        """On again if it was; the signal for the rest of its validity, by the wall clock, and never from the future."""
+        enabled, signal = kept["enabled"], None
+        if not isinstance(enabled, bool):
+            raise TypeError("enabled is neither true nor false")
+        if "kw" in kept:
+            age_ns = wall_ns - int(kept["wall_ns"])
+            if 0 <= age_ns <= self.plan.settings.valid_s * 1e9:
+                signal = float(kept["kw"]), now_ns - age_ns
+        self._enabled, self._signal, self._kept = enabled, signal, None
+        self._wall_offset_ns = wall_ns - now_ns
+
+    def see_clocks(self, image: Image) -> None:
+        """What the wall clock is ahead of the monotonic one."""
+        self._wall_offset_ns = image.wall_ns - image.now_ns
 
     def enabled(self, image: Image) -> bool:
         """Whether the despatch centre has switched it on."""
@@ -94,10 +132,21 @@ class AgcController(ControllerBase):
         return self._plan.signal, self._plan.enable
 
     @property
+    def name(self) -> str:
+        return f"agc/{self._plan.name}"
+
+    def kept(self) -> Kept | None:
+        return self.follower.kept()
+
+    def restore(self, kept: Kept, now_ns: int, wall_ns: int) -> None:
+        self.follower.restore(kept, now_ns, wall_ns)
+
+    @property
     def commands(self) -> Mapping[int, TakeValue]:
         return self.follower.commands
 
     def step(self, image: Image, units: Sequence[UnitView]) -> ControllerResult:
+        self.follower.see_clocks(image)
         asked = self.follower.ask(image)
         requests = []
         if asked.kw is not None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.control.controller import ControllerBase, ControllerResult, PriorityClass, Request, TakeValue, UnitView
+from gateway.control.controller import (
+    ControllerBase,
+    ControllerResult,
+    Kept,
+    PriorityClass,
+    Request,
+    TakeValue,
+    UnitView,
+)
 from gateway.control.dispatch import DispatchMethod, FleetState, Shares, dispatch
 from gateway.control.image import Image
 from gateway.points.model import NO_ROW
@@ -63,6 +72,8 @@ class FleetController(ControllerBase):
         self.unserved_kw = 0.0
         self._asked: tuple[float, int] | None = None
         self._limits = (0.0, 0.0)
+        self._wall_offset_ns = 0
+        self._kept: Kept | None = None
 
     @property
     def inputs(self) -> Iterable[int]:
@@ -81,18 +92,36 @@ class FleetController(ControllerBase):
 
     def ask(self, kw: float, now_ns: int) -> None:
         """A set-point, until another comes or its validity ends."""
-        self._asked, self.shares = (kw, now_ns), None
+        self._asked, self.shares, self._kept = (kw, now_ns), None, None
 
     def _release(self, value: float, now_ns: int) -> str:
         if value:
-            self._asked = None
+            self._asked = self._kept = None
         return ""
 
+    @property
+    def name(self) -> str:
+        return f"fleet/{self._plan.name}"
+
+    def kept(self) -> Kept | None:
+        """A set-point with a validity. One without would come back after an outage of any length: it does not."""
+        if self._kept is None and self._asked is not None and math.isfinite(self._plan.valid_s):
+            kw, at_ns = self._asked
+            self._kept = {"kw": kw, "wall_ns": at_ns + self._wall_offset_ns}
+        return self._kept
+
+    def restore(self, kept: Kept, now_ns: int, wall_ns: int) -> None:
+        """For the rest of its validity, by the wall clock, and never from the future."""
+        kw, age_ns = float(kept["kw"]), wall_ns - int(kept["wall_ns"])
+        if 0 <= age_ns <= self._plan.valid_s * 1e9:
+            self._asked, self._wall_offset_ns = (kw, now_ns - age_ns), wall_ns - now_ns
+
     def step(self, image: Image, units: Sequence[UnitView]) -> ControllerResult:
+        self._wall_offset_ns = image.wall_ns - image.now_ns
         state = self._state(image, units)
         self._limits = float(state.low_kw.sum()), float(state.high_kw.sum())
         if self._asked is not None and image.now_ns - self._asked[1] > self._plan.valid_s * 1e9:
-            self._asked = None
+            self._asked = self._kept = None
         shares = None if self._asked is None else dispatch(self._asked[0], state, self._plan.method)
         units_kw = [] if shares is None else shares.kw.tolist()
         members = [member.unit for member in self._plan.members]

@@ -39,6 +39,7 @@ class ReactivePlan:
     nominal_voltage: float = 1.0
     ramp_kvar_per_s: float = math.inf
     resolution_kvar: float = 0.1
+    start_grace_s: float = 10.0
 
     def build(self) -> ReactiveController:
         return ReactiveController(self)
@@ -52,6 +53,9 @@ class ReactiveController(ControllerBase):
         self._control = ReactiveControl(plan.settings)
         self.wanted = 0.0
         """Where the set-point is to go, within the capability."""
+        self.waiting = True
+        """The device has not been heard of: nothing is asked of it yet."""
+        self._grace_end_ns: int | None = None
         self.limited = False
         """The capability cuts what was asked for."""
         self.acknowledged_kvar: float | None = None
@@ -98,6 +102,11 @@ class ReactiveController(ControllerBase):
         pu = None if voltage is None else voltage / plan.nominal_voltage
         wanted = 0.0 if view.tripped else self._control.step(power, pu, image.now_ns / 1e9, self._asked)
         present = self._begin(image)
+        self.waiting = present is None and not view.tripped
+        if self.waiting:
+            self._last_ns = None
+            return ControllerResult()
+        present = 0.0 if present is None else present
         self._target = wanted if view.tripped else RampLimit(plan.ramp_kvar_per_s).step(present, wanted, dt_s)
         self.wanted = wanted
         self.limited = self._asked is not None and abs(wanted - self._asked) > plan.resolution_kvar
@@ -107,12 +116,22 @@ class ReactiveController(ControllerBase):
         ]
         return ControllerResult(points=points, writes=self._writes(image, self._target, wanted))
 
-    def _begin(self, image: Image) -> float:
-        """Where the ramp begins: what is sent, else what the device has."""
+    def _begin(self, image: Image) -> float | None:
+        """Where the ramp begins: what is sent, else what the device has; None: it has not been heard of.
+
+        A set-point that cannot be read back is taken as nothing once the device's power is known, and the time of
+        grace after the start is over.
+        """
+        plan = self._plan
         if self._target is not None:
             return self._target
-        held = image.get(self._plan.setpoint)
-        return 0.0 if held is None else held
+        if self._grace_end_ns is None:
+            self._grace_end_ns = image.now_ns + int(plan.start_grace_s * 1e9)
+        held = image.get(plan.setpoint)
+        if held is not None:
+            return held
+        alive = plan.power == NO_ROW or image.get(plan.power) is not None
+        return 0.0 if alive and image.unreported(plan.setpoint) and image.now_ns >= self._grace_end_ns else None
 
     def _writes(self, image: Image, target: float, wanted: float) -> list[ControlWrite]:
         sent = self._sent

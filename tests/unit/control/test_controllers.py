@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -24,7 +25,7 @@ from gateway.control.targets.agc import AgcController, AgcPlan, AgcRows
 from gateway.control.targets.fleet import FleetController, FleetPlan, FleetRows, Member
 from gateway.control.targets.reactive import ReactiveController, ReactivePlan, ReactiveRows
 from gateway.control.targets.schedule import ScheduleController, SchedulePlan, ScheduleRows
-from tests.kit.controlkit import image, view
+from tests.kit.controlkit import WALL_NS, image, view
 
 BAND = Band(49.97, 50.03)
 PMU, METER, SOC, POWER = 1, 2, 3, 4
@@ -251,3 +252,78 @@ def test_a_unit_whose_state_of_charge_is_not_known_is_left_alone() -> None:
     found = controller.step(image(SOCS | {11: None}, 0.02), units)
     assert [request.target_kw for request in found.requests] == [50, 0, 50]
     assert all(isinstance(request, Request) for request in found.requests)
+
+
+# -- over a restart ---------------------------------------------------------------------------------------------------
+
+NOW_NS = 500_000_000_000
+"""Monotonic clock of the second life: it has nothing to do with the first one's."""
+
+
+def test_reactive_power_waits_until_the_device_has_been_heard_of() -> None:
+    at: ReactiveRows = rows(ReactiveRows)  # type: ignore[assignment]
+    settings = ReactiveSettings(mode=ReactiveMode.FIXED, capability=Capability(rated_kva=1000), kvar=100)
+    plan = ReactivePlan(unit=0, setpoint=50, settings=settings, rows=at, power=POWER, ramp_kvar_per_s=1000)
+    controller = ReactiveController(plan)
+    silent = image({POWER: None, 50: None}, 10.0)
+    silent.never = [True, True]
+    assert controller.step(silent, [view()]).writes == ()
+    assert controller.waiting
+    silent.now_ns += 60_000_000_000
+    assert controller.step(silent, [view()]).writes == (), "no time of grace makes a dead device known"
+    [first] = controller.step(image({POWER: 0.0, 50: 80.0}, 71.0), [view()]).writes
+    assert first.value == 80.0, "it begins at what the device has"
+    [second] = controller.step(image({POWER: 0.0, 50: 80.0}, 71.01), [view()]).writes
+    assert second.value == pytest.approx(90.0)
+
+
+def test_reactive_power_whose_set_point_cannot_be_read_begins_at_nothing_once_the_unit_is_heard_of() -> None:
+    at: ReactiveRows = rows(ReactiveRows)  # type: ignore[assignment]
+    settings = ReactiveSettings(mode=ReactiveMode.FIXED, capability=Capability(rated_kva=1000), kvar=100)
+    controller = ReactiveController(ReactivePlan(unit=0, setpoint=50, settings=settings, rows=at, power=POWER))
+    early = image({POWER: 1.0, 50: None}, 1.0)
+    late = image({POWER: 1.0, 50: None}, 11.5)
+    for each in (early, late):
+        each.never = [each.slots[50] == slot for slot in range(2)]
+    assert controller.step(early, [view()]).writes == ()
+    assert [write.value for write in controller.step(late, [view()]).writes] == [100.0]
+
+
+@pytest.mark.parametrize(("later_s", "kw"), [(3.0, 250.0), (13.0, None), (-5.0, None)])
+def test_agc_is_on_after_a_restart_and_its_signal_counts_for_the_rest_of_its_validity(
+    later_s: float, kw: float | None
+) -> None:
+    at: AgcRows = rows(AgcRows)  # type: ignore[assignment]
+    plan = AgcPlan(unit=0, name="bess1", settings=AgcSettings(low_kw=-500, high_kw=500), rows=at)
+    before, after = AgcController(plan), AgcController(plan)
+    before.step(image({}, 1.0), [view()])
+    before.commands[at.agc_enable](1.0, 0)
+    before.commands[at.agc_kw](250.0, 1_000_000_000)
+    kept = before.kept()
+    assert kept is not None
+    after.restore(json.loads(json.dumps(kept)), NOW_NS, WALL_NS + round((1.0 + later_s) * 1e9))
+    found = after.step(image({}, NOW_NS / 1e9, wall_s=1.0 + later_s), [view()])
+    assert [request.target_kw for request in found.requests] == ([] if kw is None else [kw])
+    assert dict(found.points)[at.agc_enabled] == 1.0
+    assert dict(found.points)[at.agc_lost] == float(kw is None)
+
+
+@pytest.mark.parametrize(("valid_s", "later_s", "kw"), [(60, 20, 150), (60, 61, None), (math.inf, 1, None)])
+def test_a_fleets_set_point_comes_back_if_its_validity_says_so(
+    valid_s: float, later_s: float, kw: float | None
+) -> None:
+    lives = []
+    for _ in range(2):
+        controller, _ = fleet()
+        controller.plan = controller._plan = replace(controller.plan, valid_s=valid_s)
+        lives.append(controller)
+    before, after = lives
+    units = [view(limits_kw=(-100, 100)) for _ in range(3)]
+    before.step(image(SOCS, 5.0), units)
+    before.ask(150.0, 5_000_000_000)
+    kept = before.kept()
+    assert (kept is None) == math.isinf(valid_s)
+    if kept is not None:
+        after.restore(kept, NOW_NS, WALL_NS + round((5 + later_s) * 1e9))
+    found = after.step(image(SOCS, NOW_NS / 1e9, wall_s=5 + later_s), units)
+    assert sum(request.target_kw or 0.0 for request in found.requests) == (kw or 0)

@@ -126,3 +126,48 @@ def test_a_mode_that_takes_no_set_point_refuses_it(site: Site, tmp_path: Path) -
             assert "goes by power-factor" in outcome.text
 
     asyncio.run(scene())
+
+
+DROOP = "droop: [{unit: bess1, frequency: [bess1/pcs/temp_c], capacity_kwh: 2000}]"
+ENABLE, OFF = "system/control/bess1/droop_enable", "system/control/bess1/droop_off"
+
+
+def test_a_response_that_a_person_switched_off_is_off_after_a_restart_and_an_alarm(site: Site, tmp_path: Path) -> None:
+    async def scene(plan: SitePlan, first: bool) -> None:
+        async with Rig(plan, tmp_path / "state") as rig:
+            await ready(rig)
+            assert rig.value(OFF) == (0.0 if first else 1.0)
+            if first:
+                assert (await asked(rig, ENABLE, 0.0)).stage is Stage.COMPLETED
+            await rig.until(lambda: rig.value(OFF) == 1.0, "the response switched off")
+            standing = {rig.core.alarms.engine.alarms.name(index) for index in rig.core.alarms.engine.records}
+            assert f"{OFF}/alarm" in standing
+
+    plan = plan_of(site, DROOP)
+    asyncio.run(scene(plan, True))
+    asyncio.run(scene(plan, False))
+
+
+def test_a_file_that_cannot_be_read_is_told_and_trips_nothing(site: Site, tmp_path: Path) -> None:
+    async def scene() -> None:
+        folder = tmp_path / "state" / "control"
+        folder.mkdir(parents=True)
+        (folder / "targets.json").write_text('{"droop/bess1": {"enabled": "no"')
+        async with Rig(plan_of(site, DROOP), tmp_path / "state") as rig:
+            await ready(rig)
+            assert rig.value(OFF) == 0.0
+            assert rig.value("system/control/bess1/tripped") == 0.0
+            assert any("cannot be read" in str(line) for line in rig.log.lines)
+
+    asyncio.run(scene())
+
+
+def test_a_reactive_set_point_is_refused_until_the_unit_has_been_heard_of(site: Site, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with Rig(plan_of(site, REACTIVE), tmp_path / "state") as rig:
+            rig.show(bess1__pcs__local=0.0)
+            await rig.cycles(3)
+            outcome = await asked(rig, KVAR, 100.0)
+            assert (outcome.stage, outcome.reason) == (Stage.REFUSED, Reason.BLOCKED)
+
+    asyncio.run(scene())
