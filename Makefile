@@ -7,19 +7,23 @@
 #   make fuzz104 a million mutated frames against the IEC 60870-5-104 station
 #   make fuzzdnp3 a million mutated frames against the DNP3 outstation
 #   make fuzzopcua a hundred thousand mutated messages against the OPC UA server
+#   make lock    pin and hash all dependencies anew (config/locks)
+#   make sbom    what make run installed, as a CycloneDX bill of materials (dist/gridgate.cdx.json)
 #   make clean   remove what was built and installed
 
 PYTHON ?= python3
 RUN_VENV := .venv-run
 TEST_VENV := .venv-test
+TOOL_VENV := .venv-tools
 NODE_PEER := tests/peers/nodeopcua
 PYTEST_ARGS ?= -n 2 --dist worksteal
 ARGS ?=
+LOCK_ARGS := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 # What `pip install .` packs: a change of any of it installs the gateway again.
 PACKED := $(shell find gateway protocols hmi config pointmaps -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: run test lint bench fuzz104 fuzzdnp3 fuzzopcua soe clean python
+.PHONY: run test lint bench fuzz104 fuzzdnp3 fuzzopcua soe lock sbom clean python
 
 run: $(RUN_VENV)/installed
 	$(RUN_VENV)/bin/gridgate demo config/demo/site.yaml $(ARGS)
@@ -53,9 +57,18 @@ fuzzdnp3: $(TEST_VENV)/installed
 fuzzopcua: $(TEST_VENV)/installed
 	GRIDGATE_FUZZOPCUA=100000 $(TEST_VENV)/bin/pytest $(PYTEST_ARGS) --timeout=7200 tests/fuzz/test_opcua_fuzz.py
 
+lock: $(TOOL_VENV)/installed
+	$(TOOL_VENV)/bin/uv pip compile $(LOCK_ARGS) --extra pki -o config/locks/run.txt
+	$(TOOL_VENV)/bin/uv pip compile $(LOCK_ARGS) --extra test -c config/locks/run.txt -o config/locks/test.txt
+
+sbom: $(RUN_VENV)/installed $(TOOL_VENV)/installed
+	mkdir -p dist
+	$(TOOL_VENV)/bin/cyclonedx-py environment $(RUN_VENV)/bin/python --pyproject pyproject.toml --mc-type application \
+	  --sv 1.6 --of JSON --output-reproducible -o dist/gridgate.cdx.json
+
 clean:
 	rm -rf $(NODE_PEER)/node_modules $(NODE_PEER)/installed
-	rm -rf $(RUN_VENV) $(TEST_VENV) build dist *.egg-info var
+	rm -rf $(RUN_VENV) $(TEST_VENV) $(TOOL_VENV) build dist *.egg-info var
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
 
@@ -63,12 +76,19 @@ clean:
 $(RUN_VENV)/installed: pyproject.toml $(PACKED) | python
 	@test -x $(RUN_VENV)/bin/python || $(PYTHON) -m venv $(RUN_VENV)
 	rm -rf build
+	$(RUN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r config/locks/run.txt \
+	  || echo "the locked releases cannot be had here: taking what pyproject.toml allows"
 	$(RUN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check .
 	@touch $@
 
 $(TEST_VENV)/installed: pyproject.toml | python
 	@test -x $(TEST_VENV)/bin/python || $(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+$(TOOL_VENV)/installed: | python
+	@test -x $(TOOL_VENV)/bin/python || $(PYTHON) -m venv $(TOOL_VENV)
+	$(TOOL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5' 'cyclonedx-bom>=7,<8'
 	@touch $@
 
 # The independent OPC UA client; tests that need it say so when it is absent.
