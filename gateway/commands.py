@@ -11,6 +11,7 @@ from typing import Final
 
 from gateway.audit import AuditLog
 from gateway.claim import Claim, ClaimFailed, Refusal
+from gateway.commandrecord import CommandRecord, check_names
 from gateway.contracts.command import Action, Command, OnOutcome, Outcome, Reason, Stage
 from gateway.contracts.driver import Write, WriteLost, WriteRefused
 from gateway.contracts.log import Log
@@ -54,7 +55,10 @@ class _InFlight:
     command: Command
     on_outcome: OnOutcome
     accepted_ns: int
+    written_ns: int = 0
     acknowledged_ns: int = 0
+    read_back: dict[str, object] | None = None
+    """What the feedback showed last."""
     task: asyncio.Task[Outcome] | None = None
     superseded: bool = False
 
@@ -78,7 +82,7 @@ class CommandBroker:
     ) -> None:
         self._catalogue, self._table, self._authority = catalogue, table, authority
         self._write_field, self._tell_commanded, self._spread = write_field, tell_commanded, spread
-        self._audit, self._log = audit, log
+        self._log, self.record = log, CommandRecord(catalogue, audit)
         self._in_flight: dict[int, _InFlight] = {}
         self._handlers: dict[Action, Handler] = {}
         self._command_points: dict[int, Handler] = {}
@@ -126,7 +130,7 @@ class CommandBroker:
 
     def record_control(self, **facts: object) -> None:
         """A line of the audit about what control does by itself."""
-        self._audit.record(step="control", **facts)
+        self.record.control(**facts)
 
     async def stop(self) -> None:
         """End what is in flight; each asker hears that the result is not known."""
@@ -138,29 +142,34 @@ class CommandBroker:
 
     def submit(self, command: Command, on_outcome: OnOutcome) -> None:
         """Take a command; answers through `on_outcome`, see `gateway.contracts.CommandPort`."""
-        refusal = self.refusal(command)
+        refusal, checks = self._checked(command)
         if refusal is not None:
-            self._refuse(command, on_outcome, *refusal)
+            self._refuse(command, on_outcome, refusal, checks)
         elif command.action.of_subject:
-            self._carry_out(command, on_outcome, self._handlers[command.action])
+            self._carry_out(command, on_outcome, self._handlers[command.action], checks)
         elif command.action is Action.EXECUTE and command.row in self._command_points:
-            self._carry_out(command, on_outcome, self._command_points[command.row])
+            self._carry_out(command, on_outcome, self._command_points[command.row], checks)
         elif command.action in _HOLDS:
-            self._hold(command, on_outcome)
+            self._hold(command, on_outcome, checks)
         elif command.action is Action.EXECUTE:
-            self._execute(command, on_outcome)
+            self._execute(command, on_outcome, checks)
         else:
-            self._record(command, command.action.value)
+            self.record.step(command, command.action.value, checks=checks)
             on_outcome(Outcome(id=command.id, stage=Stage.ACCEPTED))
             on_outcome(Outcome(id=command.id, stage=Stage.COMPLETED))
 
     def refusal(self, command: Command) -> Refusal | None:
         """Why this command may not be carried out now, or None."""
-        for check in self._subject_checks if command.action.of_subject else self._checks:
+        return self._checked(command)[0]
+
+    def _checked(self, command: Command) -> tuple[Refusal | None, list[str]]:
+        """Why not, or None; and the names of the checks made, of which the last is the one that refused."""
+        checks = self._subject_checks if command.action.of_subject else self._checks
+        for made, check in enumerate(checks, 1):
             refusal = check(command)
             if refusal is not None:
-                return refusal
-        return None
+                return refusal, check_names(checks[:made])
+        return None, check_names(checks)
 
     def _check_point(self, command: Command) -> Refusal | None:
         if not 0 <= command.row < len(self._catalogue):
@@ -248,31 +257,33 @@ class CommandBroker:
         return None
 
     def _check_audit(self, command: Command) -> Refusal | None:
-        return None if self._audit.healthy else (Reason.BLOCKED, "the audit record cannot be written")
+        return None if self.record.healthy else (Reason.BLOCKED, "the audit record cannot be written")
 
     def _check_claim(self, command: Command) -> Refusal | None:
         claim = self._claims.get(command.row)
         return None if claim is None or command.action is Action.CANCEL else claim.refusal(command)
 
-    def _refuse(self, command: Command, on_outcome: OnOutcome, reason: Reason, text: str) -> None:
-        self._record(command, Stage.REFUSED, reason=reason, text=text)
-        self._log.warning("command refused", point=self._about(command), origin=str(command.origin), reason=text)
+    def _refuse(self, command: Command, on_outcome: OnOutcome, refusal: Refusal, checks: list[str]) -> None:
+        reason, text = refusal
+        self.record.step(command, Stage.REFUSED, reason=reason, text=text, checks=checks)
+        about, origin = self.record.subject(command), str(command.origin)
+        self._log.warning("command refused", point=about, origin=origin, reason=text)
         on_outcome(Outcome(id=command.id, stage=Stage.REFUSED, reason=reason, text=text))
 
-    def _carry_out(self, command: Command, on_outcome: OnOutcome, handler: Handler) -> None:
+    def _carry_out(self, command: Command, on_outcome: OnOutcome, handler: Handler, checks: list[str]) -> None:
         """What needs no device: done, or refused, before this returns."""
         refusal = handler(command)
         if refusal is not None:
-            self._refuse(command, on_outcome, *refusal)
+            self._refuse(command, on_outcome, refusal, [*checks, "carried out"])
             return
-        self._record(command, command.action.value)
+        self.record.step(command, command.action.value, checks=checks)
         on_outcome(Outcome(id=command.id, stage=Stage.ACCEPTED))
         on_outcome(Outcome(id=command.id, stage=Stage.COMPLETED))
 
-    def _hold(self, command: Command, on_outcome: OnOutcome) -> None:
+    def _hold(self, command: Command, on_outcome: OnOutcome, checks: list[str]) -> None:
         """Substitute, block or release a measured point."""
         row, table = command.row, self._table
-        self._record(command, command.action.value)
+        self.record.step(command, command.action.value, checks=checks)
         match command.action:
             case Action.SUBSTITUTE:
                 batch = table.substitute(row, command.value, time.time_ns())
@@ -281,18 +292,18 @@ class CommandBroker:
             case _:
                 batch = table.release(row)
         self._spread(batch)
-        self._log.info(f"point {command.action}", point=self._name(row), origin=str(command.origin))
+        self._log.info(f"point {command.action}", point=self.record.name(row), origin=str(command.origin))
         on_outcome(Outcome(id=command.id, stage=Stage.ACCEPTED))
         on_outcome(Outcome(id=command.id, stage=Stage.COMPLETED))
 
-    def _execute(self, command: Command, on_outcome: OnOutcome) -> None:
+    def _execute(self, command: Command, on_outcome: OnOutcome, checks: list[str]) -> None:
         before = self._in_flight.pop(command.row, None)
         if before is not None and before.task is not None:
             before.superseded = True
             before.task.cancel()
         flight = _InFlight(command, on_outcome, time.time_ns())
         self._in_flight[command.row] = flight
-        self._record(command, Stage.ACCEPTED)
+        self.record.step(command, Stage.ACCEPTED, checks=checks)
         on_outcome(Outcome(id=command.id, stage=Stage.ACCEPTED))
         flight.task = asyncio.create_task(self._write_and_watch(flight))
         flight.task.add_done_callback(lambda task: self._ended(flight, task))
@@ -307,21 +318,24 @@ class CommandBroker:
         elif (fault := task.exception()) is not None:
             text = f"the driver failed: {type(fault).__name__}: {fault}"
             outcome = Outcome(id=command.id, stage=Stage.FAILED, reason=Reason.DEVICE_LOST, text=text)
-            self._log.error("driver fault in a write", point=self._name(command.row), cause=text)
+            self._log.error("driver fault in a write", point=self.record.name(command.row), cause=text)
         else:
             outcome = task.result()
         if self._in_flight.get(command.row) is flight:
             del self._in_flight[command.row]
-        self._record(
+        self.record.step(
             command,
             outcome.stage,
             reason=outcome.reason,
             text=outcome.text,
             accepted=flight.accepted_ns,
+            written=flight.written_ns or None,
             acknowledged=flight.acknowledged_ns or None,
+            read_back=flight.read_back,
+            by_control=True if command.row in self._claims else None,
         )
         if outcome.stage is Stage.FAILED:
-            self._log.warning("command failed", point=self._name(command.row), reason=outcome.text)
+            self._log.warning("command failed", point=self.record.name(command.row), reason=outcome.text)
         flight.on_outcome(outcome)
 
     async def _write_and_watch(self, flight: _InFlight) -> Outcome:
@@ -333,7 +347,9 @@ class CommandBroker:
 
         left_s = (command.deadline_ns - time.time_ns()) / 1e9
         feedback = int(self._catalogue.feedback[command.row])
-        self._tell_commanded(command.row, feedback, command.origin.server != LOCAL_SERVER)
+        self._tell_commanded(command.row, feedback, not command.origin.of_person)
+        flight.written_ns = time.time_ns()
+        self.record.progress(command, "written")
         claim, expected = self._claims.get(command.row), command.value
         try:
             async with asyncio.timeout(left_s):
@@ -350,6 +366,7 @@ class CommandBroker:
         except TimeoutError:
             return failed(Reason.TIMEOUT, "the device did not acknowledge before the deadline")
         flight.acknowledged_ns = time.time_ns()
+        self.record.progress(command, "acknowledged")
         if feedback != NO_ROW and not await self._agrees(flight, feedback, expected):
             return failed(Reason.FEEDBACK, self._disagreement(expected, feedback))
         return Outcome(id=command.id, stage=Stage.COMPLETED)
@@ -364,6 +381,7 @@ class CommandBroker:
         end_ns = min(command.deadline_ns, flight.acknowledged_ns + limit_ns)
         while True:
             value, quality, _ = table.field_value(feedback)
+            flight.read_back = self.record.read_back(feedback, value, quality.words, expected)
             fresh = int(table.seen_ns[feedback]) > flight.acknowledged_ns
             if fresh and not quality & UNUSABLE and abs(value - expected) <= tolerance:
                 return True
@@ -375,26 +393,6 @@ class CommandBroker:
         value, quality, _ = self._table.field_value(feedback)
         name, unit = self._catalogue.names[feedback], self._catalogue.units[feedback]
         return f"{name} is {value:g} {unit} ({quality.words}), commanded was {expected:g}"
-
-    def _name(self, row: int) -> str:
-        return self._catalogue.names[row] if 0 <= row < len(self._catalogue) else f"row {row}"
-
-    def _about(self, command: Command) -> str:
-        return (command.subject or "all") if command.action.of_subject else self._name(command.row)
-
-    def _record(self, command: Command, step: str, **facts: object) -> None:
-        self._audit.record(
-            step=str(step),
-            **({"subject": self._about(command)} if command.action.of_subject else {"point": self._name(command.row)}),
-            **({"comment": command.text} if command.text else {}),
-            value=command.value if math.isfinite(command.value) else str(command.value),
-            action=str(command.action),
-            pulse=str(command.pulse),
-            origin=str(command.origin),
-            command=command.id,
-            received=command.received_ns or None,
-            **{key: value for key, value in facts.items() if value is not None},
-        )
 
 
 def rights_by_master(rights: Mapping[tuple[str, str], Rows]) -> dict[tuple[str, str], frozenset[int]]:

@@ -32,6 +32,7 @@ from gateway.contracts.driver import DeviceState, FieldDriver, OnWritten, Write,
 from gateway.contracts.log import Log
 from gateway.control.runner import ControlRunner
 from gateway.control.store import ControlStore
+from gateway.control.view import control_view
 from gateway.fastwrites import FastWrites
 from gateway.feed.address import socket_path
 from gateway.feed.hub import FeedHub
@@ -134,6 +135,7 @@ class Core:
         self.broker.handle(ALARM_ACTIONS, self.alarms.act)
         if plan.alarm_system is not None:
             self.broker.handle_point(plan.alarm_system.acknowledge_all, self._acknowledge_all)
+        self.broker.record.told = self.hub.tell_record
         self.control: ControlRunner | None = None
         if plan.control is not None:
             store = ControlStore(plan.state_dir / "control", log.bind(part="control"))
@@ -141,6 +143,7 @@ class Core:
                 plan.control, self.table, self.broker, self._publish_now, store, log.bind(part="control")
             )
             self.broker.handle([Action.ACKNOWLEDGE], self._acknowledge)
+            self.hub.control = self._control_view
         self._calculated = CalculatedPoints(plan.calculated) if plan.calculated else None
         self._chatter = ChatterFilter.of(plan.catalogue)
         self._drivers: list[FieldDriver | None] = [None] * len(plan.drivers)
@@ -241,6 +244,10 @@ class Core:
             device: {"state": state.value, "cause": text, "since_ns": since_ns}
             for device, (state, text, since_ns) in self._states.items()
         }
+
+    def _control_view(self) -> dict[str, Any]:
+        """What control does now, for who asks through the feed."""
+        return {} if self.control is None else control_view(self.control, time.monotonic_ns(), time.time_ns())
 
     def _publish_now(self, rows: Rows, values: Values, qualities: Qualities) -> None:
         self.publish(rows, values, qualities, time.time_ns())

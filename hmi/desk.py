@@ -40,6 +40,8 @@ class Desk:
         """Called with every batch of the feed and its sequence number; must be quick."""
         self.on_alarms: list[Callable[[list[AlarmRecord]], None]] = []
         """Called with alarm events in order."""
+        self.on_records: list[Callable[[dict[str, Any]], None]] = []
+        """Called with every step of a command, and of what control does by itself; see `gateway.commandrecord`."""
         self.background: list[Callable[[], Coroutine[Any, Any, None]]] = [self.stream.refresh_ages]
         """Run for as long as the process serves; none of them is to end."""
         self._disk = ThreadPoolExecutor(1, "hmi-disk")

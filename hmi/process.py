@@ -126,6 +126,10 @@ class Hmi:
         for take in self.desk.on_alarms:
             take(records)
 
+    def feed_record(self, record: dict[str, Any]) -> None:
+        for take in self.desk.on_records:
+            take(record)
+
     # -- the web ---------------------------------------------------------------------------------------------------
 
     async def run(self, child: Child) -> None:

@@ -7,6 +7,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+from gateway.contracts.screen import SCREEN
+
+_PEOPLE: Final = frozenset({"local", SCREEN})
+"""Servers that speak for people: the gateway's command line and its page."""
+
+
+PROGRAM: Final = "api"
+"""`Origin.protocol` of a program that calls the API: it commands as a master does, and holds nothing as a person."""
+
 
 class Action(StrEnum):
     """What is asked of the broker."""
@@ -93,6 +102,16 @@ class Origin:
     server: str
     master: str
     peer: str = ""
+
+    @property
+    def of_person(self) -> bool:
+        """Whether a person at the gateway asks, at its command line or its page; not a master, nor a program."""
+        return self.server in _PEOPLE and self.protocol != PROGRAM
+
+    @property
+    def owner(self) -> str:
+        """Whose set-point it is, for a person to read."""
+        return self.peer if self.server == SCREEN and self.peer else f"{self.server}/{self.master}"
 
     def __str__(self) -> str:
         return f"{self.protocol} {self.server}/{self.master}" + (f" from {self.peer}" if self.peer else "")

@@ -19,7 +19,6 @@ from gateway.contracts.driver import Write, WriteLost, WriteRefused
 from gateway.control.controller import PriorityClass
 from gateway.control.cycle import ControlCycle
 
-LOCAL_SERVER: Final = "local"
 _ABOVE: Final = frozenset({PriorityClass.SAFETY, PriorityClass.INTERLOCK, PriorityClass.OPERATOR})
 
 
@@ -63,7 +62,7 @@ class SetpointClaim:
         if decision is not None and decision.blocked_by and command.value != 0.0:
             return Reason.INTERLOCKED, f"{unit.name} is blocked by {decision.blocked_by}"
         holder = cycle.standing[self._unit].operator
-        if holder is not None and command.origin.server != LOCAL_SERVER:
+        if holder is not None and not command.origin.of_person:
             return Reason.LOCAL, f"{holder.owner} at the gateway holds {unit.name}"
         trouble = host.not_ready(self._unit)
         return (Reason.BLOCKED, trouble) if trouble else None
@@ -71,9 +70,8 @@ class SetpointClaim:
     async def carry_out(self, command: Command) -> float:
         """Ask, then wait until the ramp has ended and the device has acknowledged."""
         host, cycle, i = self._host, self._host.cycle, self._unit
-        person, origin = command.origin.server == LOCAL_SERVER, command.origin
-        owner = f"{origin.server}/{origin.master}"
-        cycle.standing[i].ask(command.value, owner, person, time.monotonic_ns())
+        owner = command.origin.owner
+        cycle.standing[i].ask(command.value, owner, command.origin.of_person, time.monotonic_ns())
         host.kick()
         while True:
             await host.next_step()

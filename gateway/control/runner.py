@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.claim import Refusal
-from gateway.commands import LOCAL_SERVER, CommandBroker
+from gateway.commands import CommandBroker
 from gateway.contracts.command import Command, Reason
 from gateway.contracts.driver import Write, WriteLost, WriteRefused
 from gateway.contracts.log import Log
@@ -142,7 +142,7 @@ class ControlRunner:
         """A controller's command point as the broker sees it."""
 
         def handle(command: Command) -> Refusal | None:
-            if own_only and command.origin.server != LOCAL_SERVER:
+            if own_only and not command.origin.of_person:
                 return Reason.NOT_AUTHORISED, "only a person on the gateway itself may do this"
             trouble = take(command.value, time.monotonic_ns())
             if trouble:

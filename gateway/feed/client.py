@@ -70,6 +70,15 @@ class AlarmListener(Protocol):
         ...
 
 
+@runtime_checkable
+class RecordListener(Protocol):
+    """What a reader is told that wants to know of commands."""
+
+    def feed_record(self, record: dict[str, Any]) -> None:
+        """A step of a command, or of what control does by itself, as `gateway.commandrecord` has it."""
+        ...
+
+
 class FeedClient:
     """Keeps `mirror` equal to the core's table and tells `listener`; survives the core.
 
@@ -118,6 +127,8 @@ class FeedClient:
             FrameKind.ALARMS: self._alarms,
             FrameKind.COUNTERS: lambda seq, payload: self._told(FrameKind.COUNTERS, payload),
             FrameKind.DEVICES: lambda seq, payload: self._told(FrameKind.DEVICES, payload),
+            FrameKind.CONTROL: self._told_control,
+            FrameKind.RECORD: self._record,
         }
 
     @property
@@ -160,6 +171,8 @@ class FeedClient:
         }
         if self.alarms is not None:
             hello["alarms"] = self.alarms.seq
+        if isinstance(self._listener, RecordListener):
+            hello["records"] = True
         link.write(json_frame(FrameKind.HELLO, hello))
 
     def on_lost(self, link: _Connection, cause: str) -> None:
@@ -297,6 +310,19 @@ class FeedClient:
             raise FeedError(f"not {answer.name.lower()} by device")
         if asked is not None and not asked.done():
             asked.set_result(told)
+
+    async def control(self, timeout_s: float) -> dict[str, Any]:
+        """What control does now, see `gateway.control.view`. Raises `TimeoutError`."""
+        return await self._ask(FrameKind.GET_CONTROL, FrameKind.CONTROL, timeout_s)
+
+    def _told_control(self, seq: int, payload: bytes) -> None:
+        asked = self._asking.pop(FrameKind.CONTROL, None)
+        if asked is not None and not asked.done():
+            asked.set_result(json_payload(payload))
+
+    def _record(self, seq: int, payload: bytes) -> None:
+        if isinstance(self._listener, RecordListener):
+            self._listener.feed_record(json_payload(payload))
 
     def next_id(self) -> int:
         """A fresh command id."""

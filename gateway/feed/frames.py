@@ -37,7 +37,10 @@ class FrameKind(IntEnum):
     """What a frame is; reader to core, or core to reader."""
 
     HELLO = 1
-    """reader: JSON {name, server, resume, replay, alarms}; alarms: number of the last alarm event, if it wants them."""
+    """reader: JSON {name, server, resume, replay, alarms, records}.
+
+    alarms: number of the last alarm event, if it wants them; records: true if it wants `RECORD`.
+    """
     WELCOME = 2
     """core: JSON {site, points, confirmed}; seq = present sequence number."""
     SNAPSHOT = 3
@@ -72,6 +75,12 @@ class FrameKind(IntEnum):
     """reader: send what is known of the devices."""
     DEVICES = 23
     """core: JSON {device: {state, cause, since_ns}}."""
+    GET_CONTROL = 24
+    """reader: send what control does now."""
+    CONTROL = 25
+    """core: JSON of `gateway.control.view`; empty where the site has no control."""
+    RECORD = 26
+    """core: JSON of a step of a command, or of what control did by itself, as it is written to the audit."""
     ALARMS = 15
     """core: JSON {reset, records}: alarm events, or with reset all alarms that are not normal; seq = last event's."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +65,8 @@ class _Reader:
     sent_seq: int = 0
     alarm_seq: int | None = None
     """The last alarm event sent; None: it wants none."""
+    records: bool = False
+    """It wants the records of commands."""
     live: bool = False
     full: bool = False
     snapshot_due: bool = False
@@ -86,6 +89,8 @@ class FeedHub:
     """What the drivers have counted, by device."""
     devices: Callable[[], Mapping[str, Mapping[str, Any]]] = dict
     """State of each device, why in words, and since when."""
+    control: Callable[[], Mapping[str, Any]] = dict
+    """What control does now."""
     _readers: set[_Link] = field(default_factory=set)
     _waiting: list[Changes] = field(default_factory=list)
     _flush_handle: asyncio.Handle | None = None
@@ -151,6 +156,15 @@ class FeedHub:
         for link in self._readers:
             link.send_alarms(before, data)
 
+    def tell_record(self, facts: Mapping[str, Any]) -> None:
+        """Tell every reader that wants it a step of a command; after the changes before it."""
+        listening = [link for link in self._readers if link.reader.records]
+        if listening:
+            self.flush()
+            data = json.dumps(facts, separators=(",", ":"), default=str).encode()
+            for link in listening:
+                link.send_beat(frame(FrameKind.RECORD, data, self.ring.seq))
+
     async def _heartbeat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
@@ -198,6 +212,7 @@ class _Link(asyncio.Protocol):
             FrameKind.GET_SNAPSHOT: self._get_snapshot,
             FrameKind.GET_COUNTERS: self._get_counters,
             FrameKind.GET_DEVICES: self._get_devices,
+            FrameKind.GET_CONTROL: self._get_control,
             FrameKind.HEARTBEAT: lambda seq, payload: None,
         }
 
@@ -299,6 +314,7 @@ class _Link(asyncio.Protocol):
             raise FeedError("resume is not a sequence number")
         wanted = hello.get("alarms")
         reader.alarm_seq = wanted if isinstance(wanted, int) and wanted >= 0 else None
+        reader.records = hello.get("records") is True
         confirmed = hub.confirmed.get(reader.server, {})
         welcome = {"site": hub.site, "points": len(hub.table), "confirmed": confirmed}
         reader.transport.write(json_frame(FrameKind.WELCOME, welcome, hub.ring.seq))
@@ -355,6 +371,9 @@ class _Link(asyncio.Protocol):
 
     def _get_devices(self, seq: int, payload: bytes) -> None:
         self.reader.transport.write(json_frame(FrameKind.DEVICES, dict(self._hub.devices())))
+
+    def _get_control(self, seq: int, payload: bytes) -> None:
+        self.reader.transport.write(json_frame(FrameKind.CONTROL, dict(self._hub.control())))
 
     def _get_snapshot(self, seq: int, payload: bytes) -> None:
         self._hub.flush()

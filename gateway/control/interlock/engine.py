@@ -236,18 +236,25 @@ class InterlockEngine:
     def reset(self, name: str) -> InterlockEvent:
         """End a latched trip. Raises `Refused`: the cause is still there, or was not acknowledged."""
         i = self._of(name)
-        row, state = self.rows[i], self.states[i]
-        if not state.latched:
-            raise Refused(f"{name} is not latched: nothing to reset")
-        if state.raw and state.bypass is None:
-            raise Refused(f"{name}: its cause is still there")
-        if state.waiting:
-            raise Refused(f"{name}: its inputs are not known yet")
-        if row.reset is Reset.FIELD_HMI and not state.acknowledged:
-            raise Refused(f"{name}: acknowledge it first")
+        state, trouble = self.states[i], self.reset_refusal(i)
+        if trouble:
+            raise Refused(trouble)
         state.latched, state.acknowledged, state.cause = False, False, ""
         self.changed = True
         return InterlockEvent(name, "reset")
+
+    def reset_refusal(self, i: int) -> str:
+        """What stands in the way of a reset of this row now; empty when nothing does."""
+        row, state = self.rows[i], self.states[i]
+        if not state.latched:
+            return f"{row.name} is not latched: nothing to reset"
+        if state.raw and state.bypass is None:
+            return f"{row.name}: its cause is still there"
+        if state.waiting:
+            return f"{row.name}: its inputs are not known yet"
+        if row.reset is Reset.FIELD_HMI and not state.acknowledged:
+            return f"{row.name}: acknowledge it first"
+        return ""
 
     def reset_all(self) -> list[InterlockEvent]:
         """Reset what can be reset. Raises `Refused` when something is latched and stays so."""

@@ -56,6 +56,11 @@ class AgcFollower:
         self._kept: Kept | None = None
 
     @property
+    def heard(self) -> tuple[float, int] | None:
+        """The last signal that came by command, kW, and when (monotonic ns)."""
+        return self._signal
+
+    @property
     def commands(self) -> Mapping[int, TakeValue]:
         return {self.plan.rows.agc_kw: self._take_kw, self.plan.rows.agc_enable: self._take_enable}
 

@@ -83,6 +83,11 @@ class FleetController(ControllerBase):
     def commands(self) -> Mapping[int, TakeValue]:
         return {self._plan.rows.release: self._release}
 
+    @property
+    def asked_kw(self) -> float | None:
+        """The set-point that stands; None: nobody asks."""
+        return None if self._asked is None else self._asked[0]
+
     def trouble_with(self, kw: float) -> str:
         """Why this is not taken as a set-point; empty when it is."""
         low, high = self._limits
