@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from hmi.access.inside import Inside
-from hmi.api import certificates, communications, health, orders, overview, plant, points, site
+from hmi.api import (
+    certificates,
+    commands,
+    communications,
+    control,
+    droop,
+    health,
+    interlocks,
+    orders,
+    overview,
+    plant,
+    points,
+    site,
+)
 from hmi.api.described import described
 from hmi.api.metrics import metrics_endpoints
 from hmi.api.session import session_endpoints
@@ -17,7 +30,11 @@ TOPICS: Final[tuple[Topic, ...]] = (
     site.TOPIC,
     overview.TOPIC,
     points.TOPIC,
+    control.TOPIC,
+    droop.TOPIC,
+    interlocks.TOPIC,
     communications.TOPIC,
+    commands.TOPIC,
     certificates.TOPIC,
     plant.TOPIC,
     orders.TOPIC,

@@ -241,7 +241,7 @@ def _select(first: Record, around: Sequence[Record]) -> Row | None:
 
 
 def _checks(own: Sequence[Record], refused: bool) -> list[Check]:
-    names = next((record["checks"] for record in own if isinstance(record.get("checks"), list)), [])
+    names: list[Any] = next((record["checks"] for record in own if isinstance(record.get("checks"), list)), [])
     return [
         Check(name=str(name), words=CHECKS.get(str(name), str(name)), passed=not (refused and at == len(names) - 1))
         for at, name in enumerate(names)
