@@ -5,5 +5,7 @@
 export const PAGES = [
   {name: "overview", title: "Overview", module: "./pages/overview.js", style: "./pages/overview.css", right: "viewer"},
   {name: "points", title: "Points", module: "./pages/points.js", style: "./pages/points.css", right: "viewer"},
+  {name: "control", title: "Control", module: "./pages/control.js", style: "./pages/control.css", right: "viewer"},
   {name: "communications", title: "Communications", module: "./pages/communications.js", style: "./pages/communications.css", right: "viewer"},
+  {name: "commands", title: "Commands", module: "./pages/commands.js", style: "./pages/commands.css", right: "viewer"},
 ];
