@@ -316,8 +316,7 @@ class FeedClient:
         return await self._ask(FrameKind.GET_CONTROL, FrameKind.CONTROL, timeout_s)
 
     def _told_control(self, seq: int, payload: bytes) -> None:
-        asked = self._asking.pop(FrameKind.CONTROL, None)
-        if asked is not None and not asked.done():
+        if (asked := self._asking.pop(FrameKind.CONTROL, None)) is not None and not asked.done():
             asked.set_result(json_payload(payload))
 
     def _record(self, seq: int, payload: bytes) -> None:

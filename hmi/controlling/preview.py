@@ -56,7 +56,8 @@ def _setpoint(unit: Unit, told: State, state: State, value: float, present: floa
         away = abs(value - begin)
         ramped = math.isfinite(unit.ramp_kw_per_s) and away > 0
         took = f" in about {away / unit.ramp_kw_per_s:.1f} s ({unit.ramp_kw_per_s:g} kW/s)" if ramped else " at once"
-        yield "", f"{unit.name} goes from {begin:g} kW to {value:g} kW{took}."
+        way = f"goes from {begin:g} kW to {value:g} kW{took}" if away else f"stays at {value:g} kW"
+        yield "", f"{unit.name} {way}."
     minutes = unit.operator_valid_s / 60
     yield (
         "",
@@ -87,8 +88,10 @@ def _holder(unit: Unit, told: State) -> Said:
         yield "", f"{operator['owner']} holds {unit.name} at {operator['kw']:g} kW now: your set-point takes its place."
     elif remote is not None:
         yield "", f"{remote['owner']} has set {remote['kw']:g} kW: that waits behind yours."
+    elif told.get("source") == "hold":
+        yield "", "Nobody drives it now: the device keeps what it has."
     elif told.get("owner"):
-        yield "", f"Now it is driven by: {told.get('source', '')} ({told['owner']})."
+        yield "", f"Now it is driven by {told['owner']}."
 
 
 def _run(unit: Unit, told: State, value: float) -> Said:

@@ -282,6 +282,8 @@ def _read_back(found: Any) -> ReadBack | None:
 
 def _answers(own: Sequence[Record], row: Row) -> Iterator[str]:
     """What whoever asked was told, in the words of the broker; each protocol has its own for them."""
+    if row.kind == "control":
+        return
     if any(record.get("step") == "accepted" for record in own) or row.outcome == "done":
         yield "accepted"
     if row.outcome == "done":

@@ -23,12 +23,16 @@ class CommandPanel {
     this._search = h("input", {id: "command-search", type: "search", maxlength: "100", placeholder: "part of a name", oninput: () => this._later()});
     this._select = h("select", {id: "command-point", onchange: () => this._picked()});
     this._slider = h("input", {id: "command-slider", type: "range", "aria-label": "Value, slider", oninput: () => {
+      this._touched = true;
       this._value.value = this._slider.value;
     }});
     this._value = h("input", {id: "command-value", type: "number", step: "any", required: true, oninput: () => {
+      this._touched = true;
       this._slider.value = this._value.value;
     }});
-    this._state = h("select", {id: "command-state"}, h("option", {value: "1"}, "On / start (1)"), h("option", {value: "0"}, "Off / stop (0)"));
+    this._state = h("select", {id: "command-state", onchange: () => {
+      this._touched = true;
+    }}, h("option", {value: "1"}, "On / start (1)"), h("option", {value: "0"}, "Off / stop (0)"));
     this._about = h("p", {class: "about"});
     this._story = h("ol", {class: "story", role: "status", "aria-live": "polite", "aria-label": "What became of the command"});
     this._problem = h("p", {class: "problem", role: "alert"});
@@ -77,6 +81,7 @@ class CommandPanel {
     this._select.value = name;
     this._picked();
     if (value !== undefined) {
+      this._touched = true;
       this._state.value = String(value);
       this._value.value = String(value);
     }
@@ -99,7 +104,7 @@ class CommandPanel {
       text(this._about, "No such point.");
       return;
     }
-    const known = this._board.live.values.get(point.name);
+    this._touched = false;
     const bounded = point.low !== null && point.high !== null;
     for (const input of [this._slider, this._value]) {
       for (const [edge, at] of [["min", point.low], ["max", point.high]]) {
@@ -109,8 +114,7 @@ class CommandPanel {
     }
     this._slider.hidden = control || !bounded;
     this._slider.step = bounded ? String((point.high - point.low) / 1000 || 1) : "any";
-    this._value.value = known && Number.isFinite(known.value) ? String(Math.round(known.value * 1000) / 1000) : "0";
-    this._slider.value = this._value.value;
+    this._value.value = "";
     this._watch?.();
     this._watch = this._board.live.watch([point.name], () => this._present());
     this._present();
@@ -119,10 +123,20 @@ class CommandPanel {
   _present() {
     const point = this._point();
     if (!point) return;
+    this._begin(point);
     const range = point.low === null && point.high === null ? "" : `Range ${number(point.low ?? -Infinity)} to ${number(point.high ?? Infinity)} ${point.unit}. `;
     const ramp = point.ramp_kw_per_s ? `Ramp ${number(point.ramp_kw_per_s)} kW/s. ` : "";
     const by = point.control ? `Taken by local control of ${point.control}. ` : "";
     text(this._about, `${point.description ? `${point.description}. ` : ""}${range}${ramp}${by}Now: ${withUnit(this._board.live.values.get(point.name)) || "–"}.`);
+  }
+
+  // Until a person types, the value is the present one.
+  _begin(point) {
+    const known = this._board.live.values.get(point.name);
+    if (this._touched || !known || known.quality & 0b10001111) return;
+    this._touched = true;
+    this._value.value = this._slider.value = String(Math.round(known.value * 1000) / 1000);
+    if (point.kind === "control") this._state.value = known.value ? "1" : "0";
   }
 
   async _ask() {
