@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from hmi.controlling import selects
-from tests.kit.gateway import wait_until
-from tests.kit.hmikit import HmiSite, accessible, desk, fits, needs_chromium
+from tests.kit.gateway import DemoSite, wait_until
+from tests.kit.hmikit import HmiSite, accessible, desk, fits, needs_chromium, people
 
 SETPOINT, POWER = "bess1/pcs/power_setpoint", "bess1/pcs/active_power"
+NOT_KNOWN = "\N{EN DASH}"
 SLOW_MS = 30_000
 """A page on a machine that does much else."""
+
+
+MORE = """
+  droop:
+    - {unit: bess1, frequency: [poi/frequency], capacity_kwh: 2000, reserve_min: 15}
+  agc: [{unit: bess1, limits_kw: [-500, 500]}]
+  schedules: [{unit: bess1, file: day.csv}]
+  fleets: [{name: campus, units: [bess1], method: balanced}]
+  locations: [{name: region, members: [bess1]}]
+"""
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HmiSite]:
+    """The small demo plant with all that control can be; its watchdog has patience with a machine that does much."""
+    with DemoSite(Path(tmp_path_factory.mktemp("control")), hmi=True) as site:
+        text = site.site.read_text().replace("\ncontrol:", "\ncontrol:\n  watchdog_s: 30")
+        head, hmi_section, address = text.rpartition("hmi:")
+        site.site.write_text(f"{head.rstrip()}{MORE}{hmi_section}{address}")
+        (site.site.parent / "day.csv").write_text("block,kw\n" + "".join(f"{i},200\n" for i in range(1, 97)))
+        people(site)
+        site.start_simulator()
+        site.start()
+        hmi = HmiSite(site)
+        try:
+            yield hmi
+        finally:
+            for caller in hmi.callers:
+                caller.http.close()
 
 
 def point(hmi: HmiSite, name: str) -> float:
@@ -32,12 +63,12 @@ def rested(page: Page) -> None:
     """The page has its state and its values, and the unit runs."""
     page.set_default_timeout(SLOW_MS)
     expect(page.get_by_label("Unit bess1").get_by_text("running", exact=True)).to_be_visible(timeout=SLOW_MS)
-    expect(page.locator(".unit-mode").first).not_to_have_text("–", timeout=SLOW_MS)
+    expect(page.locator(".unit-mode").first).not_to_have_text(NOT_KNOWN, timeout=SLOW_MS)
 
 
 @needs_chromium
-def test_omar_executes_a_set_point_and_the_plant_follows(whole: HmiSite, browser: Browser) -> None:
-    with desk(browser, whole, "omar", "control") as page:
+def test_omar_executes_a_set_point_and_the_plant_follows(plant: HmiSite, browser: Browser) -> None:
+    with desk(browser, plant, "omar", "control") as page:
         rested(page)
         expect(page.get_by_text("Remote: commands are taken")).to_be_visible()
         selected(page, "260")
@@ -66,23 +97,23 @@ def test_omar_executes_a_set_point_and_the_plant_follows(whole: HmiSite, browser
 
 
 @needs_chromium
-def test_what_is_out_of_range_or_given_up_does_nothing(whole: HmiSite, browser: Browser) -> None:
-    with desk(browser, whole, "omar", "control") as page:
+def test_what_is_out_of_range_or_given_up_does_nothing(plant: HmiSite, browser: Browser) -> None:
+    with desk(browser, plant, "omar", "control") as page:
         rested(page)
-        before = point(whole, SETPOINT)
+        before = point(plant, SETPOINT)
         selected(page, "123")
         page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
         expect(page.get_by_text("The select was given up: nothing was done.")).to_be_visible()
-        assert point(whole, SETPOINT) == before
-    told = whole.caller("omar").post("/api/control/select", {"point": SETPOINT, "value": 5000})
+        assert point(plant, SETPOINT) == before
+    told = plant.caller("omar").post("/api/control/select", {"point": SETPOINT, "value": 5000})
     assert (told["select"], told["told"]["reason"]) == ("", "out of range")
     assert "outside -1000 to 1000 kW" in told["told"]["text"]
 
 
-def test_a_select_that_does_not_hold_any_more_does_nothing(whole: HmiSite) -> None:
+def test_a_select_that_does_not_hold_any_more_does_nothing(plant: HmiSite) -> None:
     """Used up, of another person, for another value. (Its clock: ``tests/unit/hmi/test_selects.py``.)"""
-    omar, esha = whole.caller("omar"), whole.caller("esha")
-    before = point(whole, SETPOINT)
+    omar, esha = plant.caller("omar"), plant.caller("esha")
+    before = point(plant, SETPOINT)
     order = {"point": SETPOINT, "value": 77.0}
     select = omar.post("/api/control/select", order)["select"]
     assert esha.ask("POST", "/api/control/execute", {**order, "select": select}).status_code == 409
@@ -90,13 +121,13 @@ def test_a_select_that_does_not_hold_any_more_does_nothing(whole: HmiSite) -> No
     select = omar.post("/api/control/select", order)["select"]
     assert omar.ask("POST", "/api/control/execute", {**order, "value": 78.0, "select": select}).status_code == 409
     assert omar.ask("POST", "/api/control/execute", {**order, "select": "made up"}).status_code == 409
-    assert point(whole, SETPOINT) == before
+    assert point(plant, SETPOINT) == before
     assert selects.VALID_S == 30
 
 
 @needs_chromium
-def test_vera_is_refused_by_the_page_and_by_the_server(whole: HmiSite, browser: Browser) -> None:
-    vera = whole.caller("vera")
+def test_vera_is_refused_by_the_page_and_by_the_server(plant: HmiSite, browser: Browser) -> None:
+    vera = plant.caller("vera")
     orders = {
         "/api/control/select": {"point": SETPOINT, "value": 1.0},
         "/api/control/execute": {"point": SETPOINT, "value": 1.0, "select": "x"},
@@ -109,12 +140,12 @@ def test_vera_is_refused_by_the_page_and_by_the_server(whole: HmiSite, browser: 
     }
     for path, body in orders.items():
         assert vera.ask("POST", path, body).status_code == 403, path
-    omar = whole.caller("omar")
+    omar = plant.caller("omar")
     refused = omar.ask("POST", "/api/interlocks/bypass", orders["/api/interlocks/bypass"])
     assert "this needs an engineer's right" in refused.json()["error"]
     test_hz = omar.ask("POST", "/api/control/select", {"point": "system/control/bess1/test_hz", "value": 49.0})
     assert test_hz.status_code == 403
-    with desk(browser, whole, "vera", "control") as page:
+    with desk(browser, plant, "vera", "control") as page:
         rested(page)
         for name in ("Select", "Stop all units", "Release bess1", "Droop test of bess1", "Bypass cabinet_hot"):
             expect(page.get_by_role("button", name=name, exact=True)).to_be_disabled()
@@ -122,11 +153,11 @@ def test_vera_is_refused_by_the_page_and_by_the_server(whole: HmiSite, browser: 
 
 
 @needs_chromium
-def test_an_emergency_stop_trips_and_omar_acknowledges_and_resets_it(whole: HmiSite, browser: Browser) -> None:
-    with desk(browser, whole, "omar", "control") as page:
+def test_an_emergency_stop_trips_and_omar_acknowledges_and_resets_it(plant: HmiSite, browser: Browser) -> None:
+    with desk(browser, plant, "omar", "control") as page:
         rested(page)
         row = page.locator("[data-interlock=estop]")
-        whole.site.order("estop on")
+        plant.site.order("estop on")
         for words in ("TRIPPED", "latched since", "first out", "not acknowledged", "cause still there"):
             expect(row.locator(".state")).to_contain_text(words, timeout=SLOW_MS)
         expect(row.locator(".acts")).to_contain_text("its cause is still there")
@@ -135,7 +166,7 @@ def test_an_emergency_stop_trips_and_omar_acknowledges_and_resets_it(whole: HmiS
         selected(page, "50")
         expect(page.get_by_role("alert").get_by_text("bess1 is blocked by estop").first).to_be_visible()
         accessible(page)
-        whole.site.order("estop off")
+        plant.site.order("estop off")
         expect(row.locator(".state")).to_contain_text("cause gone", timeout=SLOW_MS)
         expect(row.locator(".acts")).to_contain_text("acknowledge it first", timeout=SLOW_MS)
         row.get_by_role("button", name="Reset").click()
@@ -152,9 +183,9 @@ def test_an_emergency_stop_trips_and_omar_acknowledges_and_resets_it(whole: HmiS
 
 
 @needs_chromium
-def test_esha_bypasses_with_a_reason_and_it_ends(whole: HmiSite, browser: Browser) -> None:
-    esha = whole.caller("esha")
-    with desk(browser, whole, "esha", "control") as page:
+def test_esha_bypasses_with_a_reason_and_it_ends(plant: HmiSite, browser: Browser) -> None:
+    esha = plant.caller("esha")
+    with desk(browser, plant, "esha", "control") as page:
         rested(page)
         row = page.locator("[data-interlock=cabinet_warm]")
         row.get_by_role("button", name="Bypass").click()
@@ -176,8 +207,8 @@ def test_esha_bypasses_with_a_reason_and_it_ends(whole: HmiSite, browser: Browse
 
 
 @needs_chromium
-def test_droop_off_and_on_is_seen_and_audited(whole: HmiSite, browser: Browser) -> None:
-    with desk(browser, whole, "omar", "control") as page:
+def test_droop_off_and_on_is_seen_and_audited(plant: HmiSite, browser: Browser) -> None:
+    with desk(browser, plant, "omar", "control") as page:
         rested(page)
         panel = page.get_by_label("Frequency response of bess1", exact=True)
         expect(panel.locator("circle.asked")).to_be_visible(timeout=SLOW_MS)
@@ -188,14 +219,14 @@ def test_droop_off_and_on_is_seen_and_audited(whole: HmiSite, browser: Browser) 
         panel.get_by_role("button", name="Switch the frequency response of bess1 on").click()
         page.get_by_role("dialog").get_by_role("button", name="Switch on").click()
         expect(panel.locator(".unit-mode")).to_contain_text("Response:", timeout=SLOW_MS)
-    given = whole.caller("vera").get("/api/commands", what="droop_enable", who="omar")["commands"]
+    given = plant.caller("vera").get("/api/commands", what="droop_enable", who="omar")["commands"]
     assert [(each["value"], each["outcome"]) for each in given] == [(1.0, "done"), (0.0, "done")]
 
 
-def test_a_droop_test_runs_to_its_report(whole: HmiSite) -> None:
-    esha = whole.caller("esha")
+def test_a_droop_test_runs_to_its_report(plant: HmiSite) -> None:
+    esha = plant.caller("esha")
     text = "title: short\ndroop: {}\nclauses:\n  - {clause: rest, hz: 50.0, hold_s: 1, at_most_percent: 50}\n"
-    (whole.site.site.parent / "short.yaml").write_text(text)
+    (plant.site.site.parent / "short.yaml").write_text(text)
     refused = esha.ask("POST", "/api/droop/test", {"unit": "bess1", "profile": "nowhere"})
     assert refused.status_code == 404
     assert esha.post("/api/droop/test", {"unit": "bess1", "profile": "short.yaml"})["running"]
@@ -215,8 +246,8 @@ def test_a_droop_test_runs_to_its_report(whole: HmiSite) -> None:
 
 
 @needs_chromium
-def test_the_keyboard_alone_executes_a_set_point_and_stops_all(whole: HmiSite, browser: Browser) -> None:
-    with desk(browser, whole, "omar", "control") as page:
+def test_the_keyboard_alone_executes_a_set_point_and_stops_all(plant: HmiSite, browser: Browser) -> None:
+    with desk(browser, plant, "omar", "control") as page:
         rested(page)
         to_button(page, "Set-point of bess1")
         page.keyboard.press("Enter")
@@ -227,7 +258,7 @@ def test_the_keyboard_alone_executes_a_set_point_and_stops_all(whole: HmiSite, b
         expect(page.get_by_role("dialog").get_by_role("button", name="Execute")).to_be_focused(timeout=SLOW_MS)
         page.keyboard.press("Enter")
         expect(page.locator("[data-step=completed]")).to_be_visible(timeout=SLOW_MS)
-        wait_until(lambda: abs(point(whole, SETPOINT) - 120) < 1, "the device's set-point")
+        wait_until(lambda: abs(point(plant, SETPOINT) - 120) < 1, "the device's set-point")
 
         to_button(page, "Stop all units")
         page.keyboard.press("Enter")
@@ -240,7 +271,7 @@ def test_the_keyboard_alone_executes_a_set_point_and_stops_all(whole: HmiSite, b
         page.keyboard.press("Enter")
         row = page.locator("[data-interlock=stop_all]")
         expect(row.locator(".state")).to_contain_text("smoke in the container", timeout=SLOW_MS)
-        wait_until(lambda: point(whole, "bess1/pcs/running") == 0, "the unit to stop", 60)
+        wait_until(lambda: point(plant, "bess1/pcs/running") == 0, "the unit to stop", 60)
         row.get_by_role("button", name="Reset").click()
         expect(row.locator(".state")).to_have_text("at rest", timeout=SLOW_MS)
 
@@ -257,16 +288,41 @@ def to_button(page: Page, name: str) -> None:
 
 @needs_chromium
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_it_all(whole: HmiSite, browser: Browser, scheme: str) -> None:
-    with desk(browser, whole, "esha", "control", viewport={"width": 375, "height": 700}, color_scheme=scheme) as page:
+def test_a_phone_shows_it_all(plant: HmiSite, browser: Browser, scheme: str) -> None:
+    with desk(browser, plant, "esha", "control", viewport={"width": 375, "height": 700}, color_scheme=scheme) as page:
         page.set_default_timeout(SLOW_MS)
         expect(page.get_by_role("button", name="Stop all units")).to_be_visible(timeout=SLOW_MS)
-        expect(page.locator(".unit-mode").first).not_to_have_text("–", timeout=SLOW_MS)
+        expect(page.locator(".unit-mode").first).not_to_have_text(NOT_KNOWN, timeout=SLOW_MS)
         fits(page)
         accessible(page)
 
 
-def test_the_settings_that_hold_are_attested(whole: HmiSite) -> None:
-    facts = whole.caller("vera").get("/api/control")
-    kept = json.loads(Path(whole.site.state_dir / "control" / "settings.json").read_text())
+@needs_chromium
+def test_what_a_site_has_of_schedule_agc_and_fleets_is_shown(plant: HmiSite, browser: Browser) -> None:
+    omar = plant.caller("omar")
+    day = omar.get("/api/control/schedule", name="bess1")
+    assert (day["scheduled_kw"], len(day["actual_kw"]), day["recorded"]) == ([200.0] * 96, 96, False)
+    assert omar.ask("GET", "/api/control/schedule?name=nobody").status_code == 404
+    with desk(browser, plant, "omar", "control") as page:
+        rested(page)
+        expect(page.get_by_label("Schedule of bess1").locator("path.scheduled")).to_be_visible(timeout=SLOW_MS)
+        expect(page.get_by_label("AGC of bess1")).to_contain_text("none yet")
+        order = {"point": "system/control/bess1/agc_kw", "value": 90.0}
+        select = omar.post("/api/control/select", order)["select"]
+        assert omar.post("/api/control/execute", {**order, "select": select})["told"]["done"]
+        expect(page.get_by_label("AGC of bess1")).to_contain_text("90 kW", timeout=SLOW_MS)
+        omar.post("/api/control/release", {"unit": "bess1"})
+        expect(page.get_by_label("Unit bess1")).to_contain_text("schedule", timeout=SLOW_MS)
+        order = {"point": "system/fleet/campus/setpoint_kw", "value": 140.0}
+        select = omar.post("/api/control/select", order)["select"]
+        assert omar.post("/api/control/execute", {**order, "select": select})["told"]["done"]
+        shares = page.get_by_label("Shares of fleet campus")
+        expect(shares.locator("tr", has_text="bess1")).to_contain_text("140 kW", timeout=SLOW_MS)
+        expect(page.get_by_label("What places add up to")).to_contain_text("region")
+        assert omar.post("/api/control/release", {"fleet": "campus"})["done"]
+
+
+def test_the_settings_that_hold_are_attested(plant: HmiSite) -> None:
+    facts = plant.caller("vera").get("/api/control")
+    kept = json.loads(Path(plant.site.state_dir / "control" / "settings.json").read_text())
     assert facts["attestation"] == kept["sha256"]
