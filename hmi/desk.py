@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from gateway.alarms.model import AlarmRecord
 from gateway.audit import AuditLog
-from gateway.contracts.command import Action, Command, Origin, Outcome
+from gateway.contracts.command import PROGRAM, Action, Command, Origin, Outcome
 from gateway.contracts.log import Log
 from gateway.contracts.screen import SCREEN
 from gateway.feed.client import FeedClient
@@ -86,7 +86,12 @@ class Desk:
             row=row,
             value=value,
             action=action,
-            origin=Origin(protocol="hmi", server=SCREEN, master=person.role.value, peer=person.who),
+            origin=Origin(
+                protocol=PROGRAM if person.program else "hmi",
+                server=SCREEN,
+                master=person.role.value,
+                peer=person.who,
+            ),
             deadline_ns=now_ns + int(COMMAND_S * 1e9),
             received_ns=now_ns,
             subject=subject,

@@ -83,7 +83,7 @@ def _program(bearer: str, request: HTTPConnection, gatekeeper: Gatekeeper) -> As
     token = gatekeeper.tokens.find(bearer)
     if token is None:
         raise Refusal(401, "this token is not known here, or has expired", headers={"WWW-Authenticate": "Bearer"})
-    person = Person(name=f"token {token.name}", role=token.role, peer=peer_of(request))
+    person = Person(name=f"token {token.name}", role=token.role, peer=peer_of(request), program=True)
     return Asker(
         person=person,
         holds=lambda: gatekeeper.tokens.find(bearer) is token,

@@ -14,6 +14,8 @@ class Person:
     name: str
     role: Role
     peer: str = ""
+    program: bool = False
+    """It commands as a master does, and holds no unit as a person does."""
 
     def may(self, right: Role) -> bool:
         """Whether this role includes `right`."""
