@@ -47,7 +47,6 @@ class Commands {
       {title: "Took", class: "narrow num phone-off", cell: (item, cell) => text(cell, item.took_ms === null ? "" : `${number(item.took_ms)} ms`)},
       {title: "Words", class: "wide phone-off", cell: (item, cell) => text(cell, item.text)},
     ], {label: "Commands", onpick: (item) => item && this._pick(item), rowClass: (item) => item.outcome});
-    this.rows.element.querySelector(".rows-scroll")?.setAttribute("tabindex", "0"); // what scrolls can be reached by keyboard
     this._note = h("p", {class: "note", role: "status"});
     this._older = h("button", {type: "button", onclick: () => this._more()}, "Older");
     this._story = h("section", {class: "story-panel", "aria-label": "Story of the command", tabindex: "-1", hidden: true});
