@@ -257,6 +257,12 @@ class EventStore:
             keep[only[len(only) - 1 - last]] = True
         return keep
 
+    @property
+    def class_bits(self) -> int:
+        """The bits of the classes that have events waiting: class 1 is bit 1 (IIN1.1 to 1.3)."""
+        one, two, three = self.buffers.values()
+        return (one.waiting > 0) << 1 | (two.waiting > 0) << 2 | (three.waiting > 0) << 3
+
     def has(self, number: int) -> bool:
         """Whether an event of this class waits."""
         return self.buffers[number].waiting > 0

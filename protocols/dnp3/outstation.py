@@ -25,7 +25,7 @@ from protocols.dnp3.control import Pending, Selection
 from protocols.dnp3.database import Database
 from protocols.dnp3.effects import Confirmed, Effect, Send, TimeWritten
 from protocols.dnp3.errors import FragmentError, FunctionUnknown, RequestError
-from protocols.dnp3.eventstore import CLASSES, EventStore, Sent
+from protocols.dnp3.eventstore import EventStore, Sent
 from protocols.dnp3.freeze import Freeze, Schedules
 from protocols.dnp3.function import Function
 from protocols.dnp3.headers import read_headers
@@ -40,8 +40,8 @@ from protocols.dnp3.time48 import NS_PER_MS
 from protocols.dnp3.unsolicited import State, Unsolicited
 
 _RESPONSE_HEADER: Final = 4
-_AHEAD: Final = 8
-"""Fragments made at once while the master reads the one before."""
+_AHEAD: Final = (8, 32)
+"""Fragments made at once while the master reads the one before: at first, and at most."""
 _BROADCAST: Final = Iin.BROADCAST.value
 _NEED_TIME: Final = Iin.NEED_TIME.value
 _RESTART: Final = Iin.DEVICE_RESTART.value
@@ -102,6 +102,7 @@ class Outstation:
         self._broadcast: int | None = None
         self._awaiting: _Awaiting | None = None
         self._prepared: deque[_Prepared] = deque()
+        self._ahead = _AHEAD[0]
         self._indications = Indications(plan, table)
         self._commanding = Commanding(plan.commands)
         self._deferred: bytes | None = None
@@ -179,9 +180,7 @@ class Outstation:
     def iin(self) -> Iin:
         """How the outstation is now, without what speaks of one request."""
         store = self.store
-        bits = self._indications.bits(self.database.version)
-        for number in CLASSES:
-            bits |= store.has(number) << number
+        bits = self._indications.bits(self.database.version) | store.class_bits
         bits |= (self._broadcast is not None) * _BROADCAST | self._need_time * _NEED_TIME
         bits |= self.restarted * _RESTART | store.overflowing * _OVERFLOW
         return Iin(bits)
@@ -297,7 +296,9 @@ class Outstation:
     def _next_payload(self, answer: Answer) -> tuple[bytes, Sent, bool]:
         prepared = self._prepared.popleft() if self._prepared else None
         if prepared is None or prepared.of is not answer or prepared.version != self.database.version:
-            self._prepared.clear()
+            if self._prepared or prepared is not None:
+                self._prepared.clear()
+                self._ahead = _AHEAD[0]
             return answer.next_payload()
         answer.parts = prepared.after
         return prepared.made
@@ -308,13 +309,15 @@ class Outstation:
         if awaiting is None or self._prepared or not awaiting.answer.steady:
             return []
         left = awaiting.answer.copy()
+        iin, version = self.iin | awaiting.iin, self.database.version
         fragments: list[bytes] = []
-        while left.parts and len(fragments) < _AHEAD:
+        while left.parts and len(fragments) < self._ahead:
             made = left.next_payload()
-            self._prepared.append(_Prepared(awaiting.answer, left.copy().parts, made, self.database.version))
+            self._prepared.append(_Prepared(awaiting.answer, left.copy().parts, made, version))
             position = awaiting.position + len(self._prepared)
             head = response_control(position, made[2], awaiting.first_seq, False)
-            fragments.append(Fragment(head, Function.RESPONSE, self.iin | awaiting.iin, made[0]).encode())
+            fragments.append(Fragment(head, Function.RESPONSE, iin, made[0]).encode())
+        self._ahead = min(2 * self._ahead, _AHEAD[1])  # all were used so far; what is not used is made for nothing
         return fragments
 
     def _confirm(self, head: AppControl, now: float) -> None:

@@ -6,8 +6,7 @@ A fragment is filled when it is about to be sent: its values are never older tha
 from __future__ import annotations
 
 from collections import deque
-from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Protocol
 
@@ -44,6 +43,10 @@ class Part(Protocol):
         """Put in what fits; True when nothing is left. Events that went in are noted in `sent`."""
         ...
 
+    def copy(self) -> Part:
+        """One that goes its own way."""
+        ...
+
 
 @dataclass(slots=True)
 class BlockPart:
@@ -56,6 +59,9 @@ class BlockPart:
             return False
         builder.add_block(self.block)
         return True
+
+    def copy(self) -> BlockPart:
+        return self  # `fill` leaves it as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,9 @@ class StaticPart:
     """More may be coded than a fragment holds."""
     run: _Run | None = None
     """What was coded ahead; not used once a value may have changed."""
+
+    def copy(self) -> StaticPart:
+        return StaticPart(self.database, self.type, self.positions, self.variation, self.ahead, self.run)
 
     def fill(self, builder: FragmentBuilder, sent: Sent) -> bool:
         while len(self.positions):
@@ -146,6 +155,9 @@ class DeadbandPart:
     """By position, engineering units."""
     positions: Index
     row: ObjectRow
+
+    def copy(self) -> DeadbandPart:
+        return DeadbandPart(self.database, self.limits, self.positions, self.row)
 
     def fill(self, builder: FragmentBuilder, sent: Sent) -> bool:
         while len(self.positions):
@@ -272,6 +284,9 @@ class EventPart:
     kinds: NDArray[np.bool_] | None = None
     variation: int = 0
 
+    def copy(self) -> EventPart:
+        return replace(self)
+
     def fill(self, builder: FragmentBuilder, sent: Sent) -> bool:
         at_once = max(1, builder.room // self.table.least_octets(self.variation))
         chosen = self._choose(min(self.limit, at_once))
@@ -310,7 +325,7 @@ class Answer:
 
     def copy(self) -> Answer:
         """One that goes its own way."""
-        return Answer(deque(copy(part) for part in self.parts), self.size, self.ahead)
+        return Answer(deque(part.copy() for part in self.parts), self.size, self.ahead)
 
     def next_payload(self) -> tuple[bytes, Sent, bool]:
         """Objects of the next fragment, the events among them, and whether it is the last."""

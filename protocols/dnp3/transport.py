@@ -7,7 +7,8 @@ A segment that is not the one expected ends the series; what was gathered is giv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Final
 
@@ -24,9 +25,8 @@ FIR: Final = 0x40
 SEQUENCES: Final = 64
 SEGMENT: Final = MAX_DATA - 1
 """Octets of a fragment in one segment."""
-_BLOCKS: Final = -(-MAX_DATA // BLOCK)
-_TAIL: Final = MAX_DATA - (_BLOCKS - 1) * BLOCK
-"""Octets in the last, shorter block of a full frame."""
+_TOGETHER: Final = 6
+"""Short frames of one length that are built together; fewer are built sooner one by one."""
 
 OUTSTATION_DATA: Final = PRM | Primary.UNCONFIRMED_USER_DATA
 """Link control octet of our user data: from an outstation, unconfirmed."""
@@ -47,47 +47,77 @@ def encode_fragments(
 ) -> list[tuple[bytes, int]]:
     """`encode_fragment` of several that follow one another; the full frames of all are built together."""
     rows = [len(fragment) // SEGMENT for fragment in fragments]
-    heads: list[Octets] = []
+    heads: list[bytes] = []
     tails: list[bytes] = []
     ends: list[int] = []
     for fragment, full in zip(fragments, rows, strict=True):
         rest = len(fragment) > full * SEGMENT or not full
-        octets = ((seq + np.arange(full + rest)) % SEQUENCES).astype(np.uint8)
-        octets[0] |= FIR
-        octets[-1] |= FIN
+        octets = _transport_octets(seq, full + rest)
         heads.append(octets[:full])
-        tail = bytes((int(octets[-1]),)) + fragment[full * SEGMENT :]
-        tails.append(encode_frame(control, dest, source, tail) if rest else b"")
+        tails.append(octets[full:] + fragment[full * SEGMENT :])
         seq = (seq + full + rest) % SEQUENCES
         ends.append(seq)
     frames = b""
     if any(rows):
         whole = b"".join(fragment[: full * SEGMENT] for fragment, full in zip(fragments, rows, strict=True))
-        frames = _full_frames(whole, np.concatenate(heads), encode_header(control, dest, source, MAX_DATA))
+        frames = _frames(whole, b"".join(heads), encode_header(control, dest, source, MAX_DATA))
+    tails = _short_frames(tails, control, dest, source)
     starts = [MAX_FRAME * at for at in accumulate(rows, initial=0)]
     return [
         (frames[start:stop] + tail, end) for (start, stop), tail, end in zip(pairwise(starts), tails, ends, strict=True)
     ]
 
 
-def _full_frames(data: bytes, transport: Octets, header: bytes) -> bytes:
-    """Frames of 292 octets, built together: one row each."""
+def _transport_octets(seq: int, count: int) -> bytes:
+    """Of all segments of a fragment."""
+    octets = bytearray((seq + number) % SEQUENCES for number in range(count))
+    octets[0] |= FIR
+    octets[-1] |= FIN
+    return bytes(octets)
+
+
+def _short_frames(segments: list[bytes], control: int, dest: int, source: int) -> list[bytes]:
+    """One frame of each, none of an empty one; those of one length are built together."""
+    lengths = Counter(map(len, segments))
+    made: dict[int, Iterator[bytes]] = {}
+    for length, number in lengths.items():
+        if length > BLOCK and number >= _TOGETHER:
+            mine = [segment for segment in segments if len(segment) == length]
+            rest, first = b"".join(part[1:] for part in mine), bytes(part[0] for part in mine)
+            frames = _frames(rest, first, encode_header(control, dest, source, length))
+            size = len(frames) // number
+            made[length] = (frames[at : at + size] for at in range(0, len(frames), size))
+    return [
+        next(made[len(segment)])
+        if len(segment) in made
+        else encode_frame(control, dest, source, segment)
+        if segment
+        else b""
+        for segment in segments
+    ]
+
+
+def _frames(data: bytes, transport: bytes, header: bytes) -> bytes:
+    """Frames of segments of one length, of more than a block, built together: one row each."""
     count = len(transport)
+    segments = np.frombuffer(data, np.uint8).reshape(count, -1)
+    size = segments.shape[1] + 1
+    number = -(-size // BLOCK)
+    whole = (number - 1) * BLOCK
+    tail = size - whole
     # The short block of each frame stands at the end of its row, with zeros in front: they leave its CRC as it is.
-    blocks = np.zeros((count, _BLOCKS * BLOCK), np.uint8)
-    segments = np.frombuffer(data, np.uint8).reshape(count, SEGMENT)
-    whole = (_BLOCKS - 1) * BLOCK
-    blocks[:, 0] = transport
+    blocks = np.zeros((count, number * BLOCK), np.uint8)
+    blocks[:, 0] = np.frombuffer(transport, np.uint8)
     blocks[:, 1:whole] = segments[:, : whole - 1]
-    blocks[:, -_TAIL:] = segments[:, whole - 1 :]
-    crcs = block_crcs(blocks.reshape(-1, BLOCK)).astype("<u2").view(np.uint8).reshape(count, _BLOCKS, 2)
-    out = np.empty((count, MAX_FRAME), np.uint8)
+    blocks[:, -tail:] = segments[:, whole - 1 :]
+    crcs = block_crcs(blocks.reshape(-1, BLOCK)).astype("<u2").view(np.uint8).reshape(count, number, 2)
+    out = np.empty((count, HEADER_SIZE + size + 2 * number), np.uint8)
     out[:, :HEADER_SIZE] = np.frombuffer(header, np.uint8)
-    body = out[:, HEADER_SIZE : MAX_FRAME - _TAIL - 2].reshape(count, _BLOCKS - 1, BLOCK + 2)
-    body[:, :, :BLOCK] = blocks[:, :whole].reshape(count, _BLOCKS - 1, BLOCK)
+    body = np.empty((count, number - 1, BLOCK + 2), np.uint8)
+    body[:, :, :BLOCK] = blocks[:, :whole].reshape(count, number - 1, BLOCK)
     body[:, :, BLOCK:] = crcs[:, :-1]
-    out[:, HEADER_SIZE : MAX_FRAME - _TAIL - 2] = body.reshape(count, -1)
-    out[:, -_TAIL - 2 : -2] = blocks[:, -_TAIL:]
+    out[:, HEADER_SIZE : -tail - 2] = body.reshape(count, -1)
+    out[:, -tail - 2 : -2] = blocks[:, -tail:]
     out[:, -2:] = crcs[:, -1]
     return out.tobytes()
 
