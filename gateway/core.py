@@ -93,6 +93,9 @@ class _DriverPort:
     def state(self, device: str, state: DeviceState, text: str = "") -> None:
         self._core.device_state(device, state, text)
 
+    def controlled(self) -> bool:
+        return self._core.control is None or self._core.control.running
+
 
 class Core:
     """One site's table, drivers, broker and feed on one loop."""

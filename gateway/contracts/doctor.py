@@ -149,6 +149,9 @@ class Observation:
     def now_ns(self) -> int:
         return time.time_ns()
 
+    def controlled(self) -> bool:
+        return True
+
     def publish(self, rows: Rows, values: Values, qualities: Qualities, times_ns: Times | int) -> None:
         self.value[rows], self.quality[rows], self.time_ns[rows] = values, qualities, times_ns
 

@@ -61,6 +61,14 @@ class DriverPort(Protocol):
         """Tell a change of a device's state once; `text` says why in words."""
         ...
 
+    def controlled(self) -> bool:
+        """Whether the control cycle runs; always, where a site has none.
+
+        While it stands still a driver keeps nothing up by itself: no heartbeat, no set-point sent again and again.
+        The devices are to fall back.
+        """
+        ...
+
 
 OnWritten = Callable[[WriteRefused | WriteLost | None], None]
 """Called once: None when the device acknowledged."""

@@ -124,6 +124,7 @@ class ControlRunner:
         self._evidence = EvidenceKeeper(store.directory, log)
         self._watchdog = Watchdog(plan.watchdog_s, store.mark_stalled, log)
         self._counted_ns = 0
+        self._healthy_ns = -(1 << 62)
         self._claim()
 
     def _claim(self) -> None:
@@ -284,7 +285,13 @@ class ControlRunner:
         self._show(result)
         self._tell(result)
         self._stepped()
+        self._healthy_ns = self._image.now_ns
         return True
+
+    @property
+    def running(self) -> bool:
+        """Whether a cycle has been completed within `watchdog_s`."""
+        return time.monotonic_ns() - self._healthy_ns <= self.plan.watchdog_s * 1e9
 
     def _fault(self, fault: Exception) -> None:
         text = f"{type(fault).__name__}: {fault}"

@@ -65,6 +65,7 @@ class CanDriver:
         self._tell_unknown_at = 0.0
         self._unknown_told = 0
         self._bus_off = False
+        self._kept_up = True
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -281,14 +282,25 @@ class CanDriver:
     # -- what goes ----------------------------------------------------------------------------------------------
 
     async def _send_due(self) -> None:
-        now = self._now()
+        now, controlled = self._now(), self._controlled()
         for outgoing in self._outgoing:
             if outgoing.next_at > now or self._line is None:
                 continue
             async with self._sending:
-                if outgoing.begun:
+                if outgoing.begun and controlled:
                     await self._send_cyclic(self._line, outgoing)
             outgoing.sent(self._now())
+
+    def _controlled(self) -> bool:
+        """While the control cycle stands still nothing is kept up: the devices are to fall back."""
+        controlled = self._port.controlled()
+        if controlled is not self._kept_up:
+            self._kept_up = controlled
+            if controlled:
+                self._port.log.info("cyclic messages go on: control runs", bus=str(self._plan.access))
+            elif any(outgoing.begun for outgoing in self._outgoing):
+                self._port.log.warning("cyclic messages held back: control stands still", bus=str(self._plan.access))
+        return controlled
 
     async def _send_cyclic(self, line: BusLine, outgoing: Outgoing) -> None:
         try:

@@ -75,6 +75,9 @@ class RecordingPort:
     def state(self, device: str, state: DeviceState, text: str = "") -> None:
         self.states.append((device, state, text))
 
+    def controlled(self) -> bool:
+        return True
+
     def states_of(self, device: str) -> list[DeviceState]:
         return [state for name, state, _ in self.states if name == device]
 
