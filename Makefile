@@ -9,6 +9,7 @@
 #   make fuzzopcua a hundred thousand mutated messages against the OPC UA server
 #   make lock    pin and hash all dependencies anew (config/locks)
 #   make sbom    what make run installed, as a CycloneDX bill of materials (dist/gridgate.cdx.json)
+#   make screenshots a picture of every page of the HMI on the demo plant, into hmi/screenshots
 #   make clean   remove what was built and installed
 
 PYTHON ?= python3
@@ -23,7 +24,7 @@ LOCK_ARGS := pyproject.toml --universal --python-version 3.11 --generate-hashes 
 # What `pip install .` packs: a change of any of it installs the gateway again.
 PACKED := $(shell find gateway protocols hmi config pointmaps -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: run test lint bench fuzz104 fuzzdnp3 fuzzopcua soe lock sbom clean python
+.PHONY: run test lint bench fuzz104 fuzzdnp3 fuzzopcua soe screenshots lock sbom clean python
 
 run: $(RUN_VENV)/installed
 	$(RUN_VENV)/bin/gridgate demo config/demo/site.yaml $(ARGS)
@@ -65,6 +66,9 @@ sbom: $(RUN_VENV)/installed $(TOOL_VENV)/installed
 	mkdir -p dist
 	$(TOOL_VENV)/bin/cyclonedx-py environment $(RUN_VENV)/bin/python --pyproject pyproject.toml --mc-type application \
 	  --sv 1.6 --of JSON --output-reproducible -o dist/gridgate.cdx.json
+
+screenshots: $(TEST_VENV)/installed
+	$(TEST_VENV)/bin/python -m tests.screenshots hmi/screenshots
 
 clean:
 	rm -rf $(NODE_PEER)/node_modules $(NODE_PEER)/installed

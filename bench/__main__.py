@@ -32,6 +32,8 @@ MEASUREMENTS: Final = {
     "history": "samples recorded, bytes each, a day of a point, forwarding; beside influxdb-client",
     "alarms_flood": "alarms: turns of the core's loop while a batch raises 1,000 of them",
     "alarms_engine": "alarms: CPU over 100,000 points with 400,000 alarms, quiet and in a flood",
+    "hmi_stream": "HMI: 10,000 points with 2,000 changes/s to 5 browsers' WebSockets: CPU of the process, delay",
+    "hmi_page": "HMI: first contentful paint in Chromium on loopback, weight of the first page and of all pages",
     "start_10k": "start to a complete interrogation of 10,000 points",
 }
 """Each is the module ``bench.<name>`` with a function ``measure() -> Iterable[Result]``."""

@@ -33,7 +33,7 @@ from gateway.feed.ring import ChangeRing
 from gateway.log import get_log
 from gateway.points import Changes, Kind, Point, PointCatalogue
 from gateway.points.table import PointTable
-from gateway.processplans import WorkerPlan
+from gateway.processplans import ScreenPlan, WorkerPlan
 from gateway.siteplan import ServerEntry
 from gateway.supervisor import child_command, child_environment
 from protocols.iec104.settings import SETTINGS
@@ -218,16 +218,20 @@ async def product(points: int, *, step: int = 1, packed: int = 127, count: int =
 
 
 @asynccontextmanager
-async def serving(plan: WorkerPlan, port: int, count: int) -> AsyncIterator[Product]:
-    """The worker process of any protocol, its points at their row number and a quarter, `count` masters known to it."""
-    table, points = PointTable(plan.catalogue), len(plan.catalogue)
+async def serving(plan: WorkerPlan | ScreenPlan, port: int, count: int, role: str = "worker") -> AsyncIterator[Product]:
+    """The process of any protocol, its points at their row number and a quarter, `count` masters known to it.
+
+    `role` is that of `gateway.process`: the HMI is a ``screen``.
+    """
+    whole = plan.site if isinstance(plan, ScreenPlan) else plan
+    table, points = PointTable(whole.catalogue), len(whole.catalogue)
     rows = np.arange(points, dtype=np.uint32)
     first = table.publish(rows, rows + 0.25, np.zeros(points, np.uint32), time.time_ns(), time.monotonic_ns())
     hub = FeedHub("bench", table, ChangeRing(1, RING_CHANGES), _Core(), get_log(process="bench"))
-    await hub.start(socket_path(plan.state_dir))
+    await hub.start(socket_path(whole.state_dir))
     hub.append(first)
     hub.flush()
-    process, handles = _spawn(plan)
+    process, handles = _spawn(plan, role)
     try:
         await asyncio.to_thread(_wait_ready, handles[1], process)
         yield Product(port, process.pid, hub, count)
@@ -241,13 +245,13 @@ async def serving(plan: WorkerPlan, port: int, count: int) -> AsyncIterator[Prod
         await hub.stop()
 
 
-def _spawn(plan: WorkerPlan) -> tuple[subprocess.Popen[bytes], tuple[int, int]]:
+def _spawn(plan: WorkerPlan | ScreenPlan, role: str) -> tuple[subprocess.Popen[bytes], tuple[int, int]]:
     memory = os.memfd_create("gridgate-bench")
     with os.fdopen(os.dup(memory), "wb") as file:
         pickle.dump(plan, file, pickle.HIGHEST_PROTOCOL)
     status, child_status = os.pipe()
     process = subprocess.Popen(
-        child_command("gateway.process", "worker"),
+        child_command("gateway.process", role),
         stdin=subprocess.PIPE,
         pass_fds=(memory, child_status),
         env=child_environment() | {PLAN_FD: str(memory), STATUS_FD: str(child_status)},

@@ -35,8 +35,8 @@ _NEWS_HELD: Final = 2_000
 _SEND_S: Final = 10.0
 _MESSAGE_CHARS: Final = 256 << 10
 _PERIODS_MS: Final = (50, 10_000)
-_PATTERNS: Final = 50
-"""Of one question: each is matched with every point."""
+_PATTERNS: Final = 20
+"""That one client may ask for at a time: each is a look at every name."""
 
 
 class _Site(Protocol):
@@ -172,16 +172,15 @@ class Stream:
 
     def _points(self, subscriber: Subscriber, names: list[str]) -> None:
         catalogue, wanted = self._desk.catalogue, np.zeros(len(self._desk.catalogue), np.bool_)
-        unknown: list[str] = []
-        patterns = 0
-        for name in dict.fromkeys(names):
+        patterns = [name for name in dict.fromkeys(names) if "*" in name and name not in catalogue.rows]
+        unknown = patterns[_PATTERNS:]
+        for pattern in patterns[:_PATTERNS]:
+            wanted[_matching(pattern, catalogue)] = True
+        for name in names:
             row = catalogue.rows.get(name)
             if row is not None:
                 wanted[row] = True
-            elif "*" in name and patterns < _PATTERNS:
-                patterns += 1
-                wanted[[catalogue.rows[each] for each in fnmatch.filter(catalogue.names, name)]] = True
-            else:
+            elif "*" not in name:
                 unknown.append(name)
         subscriber.wanted = wanted
         subscriber.dirty = wanted.copy()
@@ -230,3 +229,12 @@ class Stream:
 
 def _head(kind: int, count: int) -> bytes:
     return np.array([kind, count], np.uint32).tobytes() + np.array([time.time() * 1e3]).tobytes()
+
+
+def _matching(pattern: str, catalogue: PointCatalogue) -> list[int]:
+    """Rows of the names that match; a star stands for anything, every other sign for itself."""
+    begin, _, rest = pattern.partition("*")
+    found = [name for name in catalogue.names if name.startswith(begin)]
+    if rest:
+        found = fnmatch.filter(found, pattern.replace("[", "[[]").replace("?", "[?]"))
+    return [catalogue.rows[name] for name in found]
