@@ -24,7 +24,9 @@ _NAMES: Final = "import('/static/pages.js').then((found) => found.PAGES.map((pag
 
 
 def _enliven(hmi: HmiSite) -> None:
-    """Something to be seen: a set-point, and an alarm that nobody has acknowledged."""
+    """Something to be seen: the battery discharges. A machine that was too busy at the start may have tripped it."""
+    hmi.site.cli("interlocks", "reset")
+    hmi.site.cli("command", "bess1/pcs/run", "1")
     hmi.caller("omar").ask("POST", "/power", {"power_kw": 400})
 
 

@@ -79,6 +79,7 @@ def test_vera_searches_with_the_keyboard_and_sees_values_change(hmi: HmiSite, br
         expect(page.get_by_text("ca 1 ioa 4101 M_ME_TF_1").last).to_be_visible()
         assert page.get_by_role("button", name="Force", exact=True).count() == 0, "a viewer is not offered it"
         accessible(page)
+        page.get_by_role("button", name="Close").click()
         page.get_by_label("Search").fill("")
         folder = page.get_by_role("treeitem", name="bess1", exact=False).first
         folder.focus()
