@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway.logfiles import file_handler
+
 if TYPE_CHECKING:  # the supervisor logs too, and is to stay without numpy
     from gateway.contracts.log import Log
 
@@ -34,7 +36,8 @@ def setup(process: str, level: str = "info") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(process))
     logger = logging.getLogger(NAME)
-    logger.handlers[:] = [handler]
+    file = file_handler(process, _Json(process))
+    logger.handlers[:] = [handler] if file is None else [handler, file]
     logger.setLevel(_LEVELS[level])
     logger.propagate = False
 

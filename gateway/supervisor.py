@@ -26,6 +26,7 @@ from setproctitle import setproctitle
 import gateway
 from gateway.child import PLAN_FD, READY, STATUS_FD, ProcessPlans
 from gateway.log import get_log, setup
+from gateway.logfiles import FOLDER as LOG_FOLDER
 from gateway.reloads import Reloads
 from gateway.supervisorport import SupervisorPort, supervisor_path
 from gateway.systemd import notify, watchdog_s
@@ -365,6 +366,7 @@ def run_site(site: Path, state_dir: Path | None) -> int:
     """`gridgate run`: serve the site in the foreground until told to stop. Returns the exit code."""
     os.umask(0o077)  # what the gateway writes is for its owner only; the children inherit it
     plans = compile_site(site, state_dir)
+    os.environ[LOG_FOLDER] = str(Path(plans.state_dir) / "log")
     setproctitle(f"gridgate supervisor {plans.site}")
     setup("supervisor")
     log = get_log(process="supervisor")

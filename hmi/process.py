@@ -29,6 +29,7 @@ from gateway.tls.door import TlsDoor
 from gateway.tls.findings import findings
 from hmi.access.door import Door
 from hmi.access.firstuser import first_user
+from hmi.access.handover import hand_over, take_over
 from hmi.access.http import Http, Socket
 from hmi.access.inside import Inside
 from hmi.access.login import Gatekeeper
@@ -136,6 +137,7 @@ class Hmi:
         """Serve until told to stop. Raises `OSError` when the address cannot be had."""
         self.audit.start()
         self._prepare()
+        take_over(self.gatekeeper.sessions, self.site.state_dir / "run")
         listening = self._listen()
         server = _Server(self._config(), self.door)
         stopping = asyncio.create_task(child.stopping.wait())
@@ -157,6 +159,7 @@ class Hmi:
                 if task.done() and not task.cancelled():
                     task.result()
         finally:
+            hand_over(self.gatekeeper.sessions, self.site.state_dir / "run", self._log)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

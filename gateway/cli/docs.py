@@ -24,6 +24,11 @@ def write_documents(plan: SitePlan, out: Path, as_json: bool = False) -> int:
     return 0
 
 
+def documents_of(plan: SitePlan, out: Path) -> list[Path]:
+    """Every server's documents in a folder of its own below `out`. Raises `OSError`."""
+    return [path for server in plan.servers for path in _write(plan, server, out / server.name)]
+
+
 def _write(plan: SitePlan, server: ServerEntry, folder: Path) -> list[Path]:
     target = registry.grid(server.protocol).documents
     if not target:

@@ -7,8 +7,9 @@ import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
+from gateway.users.roles import Role
 from hmi.access.person import Person
 
 MOST: Final = 200
@@ -71,6 +72,34 @@ class Sessions:
         if touch:
             session.used_s = now_s
         return session
+
+    def facts(self) -> list[dict[str, Any]]:
+        """All of them, as JSON takes it: digests, not tokens."""
+        return [
+            {
+                "digest": key.hex(),
+                "name": each.person.name,
+                "role": each.person.role.value,
+                "peer": each.person.peer,
+                "csrf": each.csrf,
+                "began_s": each.began_s,
+                "used_s": each.used_s,
+                "must_change": each.must_change,
+            }
+            for key, each in self._sessions.items()
+        ]
+
+    def restore(self, facts: list[dict[str, Any]]) -> None:
+        """Take over what `facts` told. Raises `KeyError`, `TypeError` or `ValueError`."""
+        for each in facts[:MOST]:
+            person = Person(name=str(each["name"]), role=Role(each["role"]), peer=str(each["peer"]))
+            self._sessions[bytes.fromhex(each["digest"])] = Session(
+                person=person,
+                csrf=str(each["csrf"]),
+                began_s=float(each["began_s"]),
+                used_s=float(each["used_s"]),
+                must_change=bool(each["must_change"]),
+            )
 
     def left_s(self, session: Session, now_s: float) -> float:
         """How long it still holds if nobody acts."""

@@ -11,12 +11,14 @@ from hmi.api import (
     communications,
     control,
     droop,
+    engineering,
     health,
     interlocks,
     orders,
     overview,
     plant,
     points,
+    service,
     site,
 )
 from hmi.api.described import described
@@ -39,6 +41,8 @@ TOPICS: Final[tuple[Topic, ...]] = (
     plant.TOPIC,
     orders.TOPIC,
     health.TOPIC,
+    engineering.TOPIC,
+    service.TOPIC,
 )
 
 

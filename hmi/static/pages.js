@@ -8,4 +8,5 @@ export const PAGES = [
   {name: "control", title: "Control", module: "./pages/control.js", style: "./pages/control.css", right: "viewer"},
   {name: "communications", title: "Communications", module: "./pages/communications.js", style: "./pages/communications.css", right: "viewer"},
   {name: "commands", title: "Commands", module: "./pages/commands.js", style: "./pages/commands.css", right: "viewer"},
+  {name: "engineering", title: "Engineering", module: "./pages/engineering.js", style: "./pages/engineering.css", right: "viewer"},
 ];
