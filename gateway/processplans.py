@@ -41,8 +41,8 @@ def process_plans(plan: SitePlan, state_dir: Path | None) -> ProcessPlans:
     """Cut the plan; `state_dir` overrides the site's own."""
     if state_dir is not None:
         plan = replace(plan, state_dir=state_dir.absolute())
-    bare = [replace(server, plan=None) for server in plan.servers]
-    core = replace(plan, servers=bare, history=None, screen=None, addresses=None)
+    # The core knows servers by their rights alone: a change in a master's map does not touch it.
+    core = replace(plan, servers=[], warnings=[], history=None, screen=None, addresses=None)
     processes = {"core": ("core", pickle.dumps(core, pickle.HIGHEST_PROTOCOL))}
     for server in plan.servers:
         worker = WorkerPlan(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from typing import Any, Final
 
 from pydantic import Field
@@ -219,12 +220,18 @@ async def _apply(visit: Visit) -> Applied:
     _record(visit, "configuration applied", reason=order.reason)
     await desk.on_disk(versions.put_in_place, visit.person.who, order.reason)
     request = {"do": "reload", "who": visit.person.who, "reason": order.reason}
+    # This process may be started anew by it: nobody here waits for the answer, `applied` tells it.
+    threading.Thread(target=_ask, args=(desk, request, versions), daemon=True).start()
+    return Applied(pending=True, known=False)
+
+
+def _ask(desk: Desk, request: dict[str, Any], versions: Versions) -> None:
     try:
-        await asyncio.to_thread(ask_supervisor, desk.site.state_dir, request, _RELOAD_S)
+        ask_supervisor(desk.site.state_dir, request, _RELOAD_S)
     except (OSError, ValueError) as error:
-        await desk.on_disk(versions.give_up)
-        raise Refusal(503, f"no supervisor answers, the files of before are back: {error}") from None
-    return await _applied(visit)
+        if versions.last_result() is None or versions.settle() is None:
+            desk.log.error("no supervisor answers: the files of before are back", cause=str(error))
+            versions.give_up()
 
 
 async def _applied(visit: Visit) -> Applied:
@@ -377,7 +384,7 @@ TOPIC: Final = Topic(
             "Use the candidate; only what differs is started anew.",
             answer=Applied,
             body=Reason,
-            responses={**_WRITES, 503: "no supervisor", 504: "the check took too long"},
+            responses={**_WRITES, 504: "the check took too long"},
         ),
         _engineers("GET", "applied", _applied, "What became of the last change.", answer=Applied, quiet=True),
         _engineers("GET", "versions", _versions, "Configurations of before.", answer=list[VersionFacts]),
