@@ -71,7 +71,7 @@ class Caller:
     """Calls the API as the page does: with the session's cookie and its token against forged calls."""
 
     def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, timeout=20)
+        self.http = httpx.Client(base_url=url, timeout=60)
         self.csrf = ""
 
     def login(self, name: str, password: str = PASSWORD) -> httpx.Response:
