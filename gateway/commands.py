@@ -208,7 +208,9 @@ class CommandBroker:
         return None
 
     def _check_test(self, command: Command) -> Refusal | None:
-        return (Reason.TEST, "a command marked as test never reaches the field") if command.test else None
+        if not command.test or command.action in _HOLDS:
+            return None
+        return Reason.TEST, "a command marked as test never reaches the field"
 
     def _check_deadline(self, command: Command) -> Refusal | None:
         late_ms = (time.time_ns() - command.deadline_ns) / 1e6
@@ -286,7 +288,7 @@ class CommandBroker:
         self.record.step(command, command.action.value, checks=checks)
         match command.action:
             case Action.SUBSTITUTE:
-                batch = table.substitute(row, command.value, time.time_ns())
+                batch = table.substitute(row, command.value, time.time_ns(), test=command.test)
             case Action.BLOCK:
                 batch = table.block(row)
             case _:

@@ -1,6 +1,7 @@
 """A worker's inspection socket: what its links carried, for `gridgate trace`. Bounded, and never in the worker's way.
 
-One request, a JSON line ``{"get": "trace", "master": NAME, "follow": false}``; the answer is JSON lines, each of one of
+One request, a JSON line ``{"get": "trace", "master": NAME, "follow": false}``,
+with ``"since_ns"`` for what is not older alone; the answer is JSON lines, each of one of
 the forms::
 
     {"dropped": 12}                                   records of this master that the ring no longer holds
@@ -99,7 +100,8 @@ class Inspection:
             writer.write(_line(error=refusal))
             await writer.drain()
             return
-        stream = _Stream(self._ring, master, follow)
+        since = request.get("since_ns")
+        stream = _Stream(self._ring, master, follow, since if isinstance(since, int) else 0)
         # Nothing more is asked for: whatever comes on this side is its end.
         gone = asyncio.create_task(reader.read(1))
         sending = asyncio.create_task(stream.send(writer))
@@ -139,10 +141,10 @@ class Inspection:
 class _Stream:
     """What one reader is still to be told: a copy of the ring, and what comes meanwhile if it follows."""
 
-    def __init__(self, ring: TraceRing, master: str, follow: bool) -> None:
+    def __init__(self, ring: TraceRing, master: str, follow: bool, since_ns: int = 0) -> None:
         self._master, self._follow = master, follow
-        self._waiting = deque(ring.records(master))
-        self._dropped = ring.dropped[master]
+        self._waiting = deque(record for record in ring.records(master) if record.time_ns >= since_ns)
+        self._dropped = 0 if since_ns else ring.dropped[master]
         self._more = asyncio.Event()
         self._bytes = sum(len(record.data) + RECORD_COST for record in self._waiting)
         self._introduced: set[int] = set()

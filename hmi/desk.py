@@ -69,6 +69,7 @@ class Desk:
         value: float = 0.0,
         subject: str = "",
         text: str = "",
+        test: bool = False,
         told: Callable[[Outcome], None] | None = None,
     ) -> Outcome:
         """Ask the broker in this person's name and wait for the final word; `told` hears every stage."""
@@ -96,6 +97,7 @@ class Desk:
             received_ns=now_ns,
             subject=subject,
             text=text,
+            test=test,
         )
         self.client.submit(command, hear)
         return await done

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.contracts.server import LinkName
-from gateway.feed.address import short_path
-from gateway.inspection import inspection_path
 from gateway.siteplan import ServerEntry, SitePlan
-from gateway.tracereader import Described, TraceError, describers, tell
+from gateway.tracereader import Described, TraceError, describers
+from hmi.following import follow_trace
 from hmi.stream import Stream
 
 HELD: Final = 500
@@ -20,8 +18,6 @@ HELD: Final = 500
 PER_TURN: Final = 200
 """Frames told to pages at once; with more the oldest are left out, and that is told."""
 TURN_S: Final = 0.25
-_LINE_BYTES: Final = 4 << 20
-_AT_ONCE: Final = 32
 _RETRY_S: Final = 2.0
 
 
@@ -131,7 +127,7 @@ class _Watched(Described):
         """Read the worker's trace; begin again when it has ended."""
         while True:
             try:
-                await self._read()
+                await follow_trace(self._site, self._server, self._master, self, opened=lambda: self._say(""))
                 self._say(f"server {self._server} has ended: waiting for it")
             except OSError:
                 self._say(f"server {self._server} does not run: waiting for it")
@@ -144,25 +140,6 @@ class _Watched(Described):
             self._trouble = trouble
             if trouble:
                 self._keep({"note": trouble})
-
-    async def _read(self) -> None:
-        with short_path(inspection_path(self._site.state_dir, self._server)) as address:
-            reader, writer = await asyncio.open_unix_connection(address, limit=_LINE_BYTES)
-        self._say("")
-        links: dict[int, LinkName] = {}
-        try:
-            writer.write(json.dumps({"get": "trace", "master": self._master, "follow": True}).encode() + b"\n")
-            taken = 0
-            while (line := await reader.readline()).endswith(b"\n"):
-                told = json.loads(line)
-                if "error" in told:
-                    raise TraceError(str(told["error"]))
-                tell(self, told, links, self._master)
-                taken += 1
-                if taken % _AT_ONCE == 0:
-                    await asyncio.sleep(0)
-        finally:
-            writer.close()
 
 
 def _describable(site: SitePlan, server: ServerEntry, master: str) -> bool:

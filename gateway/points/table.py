@@ -152,10 +152,14 @@ class PointTable:
         rows = np.flatnonzero(old)
         return self.degrade(rows.astype(np.uint32), Quality.NOT_TOPICAL) if len(rows) else NO_CHANGES
 
-    def substitute(self, row: int, value: float, time_ns: int) -> Changes:
-        """Show a forced value with quality *substituted*; what the field says is kept underneath."""
+    def substitute(self, row: int, value: float, time_ns: int, test: bool = False) -> Changes:
+        """Show a forced value with quality *substituted*; what the field says is kept underneath.
+
+        `test`: with quality *test* too, which every protocol that knows it tells its masters.
+        """
         self._hold(row, _SUBSTITUTED)
-        return self._show(row, value, int(Quality.SUBSTITUTED), time_ns)
+        quality = Quality.SUBSTITUTED | Quality.TEST if test else Quality.SUBSTITUTED
+        return self._show(row, value, int(quality), time_ns)
 
     def block(self, row: int) -> Changes:
         """Hold the present value with quality *blocked*; what the field says is kept underneath."""

@@ -26,6 +26,7 @@ from hmi.api.metrics import metrics_endpoints
 from hmi.api.session import session_endpoints
 from hmi.api.tokens import token_endpoints
 from hmi.api.users import user_endpoints
+from hmi.api import commissioning, communications, site
 from hmi.endpoint import Endpoint, Topic
 
 TOPICS: Final[tuple[Topic, ...]] = (
@@ -43,6 +44,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
     health.TOPIC,
     engineering.TOPIC,
     service.TOPIC,
+    commissioning.TOPIC,
 )
 
 

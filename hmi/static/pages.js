@@ -7,6 +7,7 @@ export const PAGES = [
   {name: "points", title: "Points", module: "./pages/points.js", style: "./pages/points.css", right: "viewer"},
   {name: "control", title: "Control", module: "./pages/control.js", style: "./pages/control.css", right: "viewer"},
   {name: "communications", title: "Communications", module: "./pages/communications.js", style: "./pages/communications.css", right: "viewer"},
+  {name: "commissioning", title: "Commissioning", module: "./pages/commissioning.js", style: "./pages/commissioning.css", right: "viewer"},
   {name: "commands", title: "Commands", module: "./pages/commands.js", style: "./pages/commands.css", right: "viewer"},
   {name: "engineering", title: "Engineering", module: "./pages/engineering.js", style: "./pages/engineering.css", right: "viewer"},
 ];
