@@ -8,6 +8,7 @@ from hmi.access.inside import Inside
 from hmi.api import (
     certificates,
     commands,
+    commissioning,
     communications,
     control,
     droop,
@@ -26,7 +27,6 @@ from hmi.api.metrics import metrics_endpoints
 from hmi.api.session import session_endpoints
 from hmi.api.tokens import token_endpoints
 from hmi.api.users import user_endpoints
-from hmi.api import commissioning, communications, site
 from hmi.endpoint import Endpoint, Topic
 
 TOPICS: Final[tuple[Topic, ...]] = (
