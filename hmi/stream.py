@@ -6,7 +6,8 @@ quality u4[n], value f8[n], time_ms f8[n]``; kind 2 (ages, when a point was last
 octets, ``seen_ms f8[n]``. Everything else is JSON text: ``{"topic": ..., ...}``.
 
 A client sends ``{"points": ["bess1/pcs/soc", "poi/*"], "period_ms": 250}`` (it replaces what was asked for before; the
-answer is topic ``points`` with row, name, kind, unit of each) and ``{"topics": ["alarms", "events"]}``.
+answer is topic ``points`` with row, name, kind, unit of each) and ``{"topics": ["alarms", "events"]}``; with
+``"again": ["alarms"]`` it is told once more what a newcomer to the topic is told first.
 """
 
 from __future__ import annotations
@@ -159,6 +160,8 @@ class Stream:
             low, high = _PERIODS_MS
             subscriber.period_s = min(max(period, low), high) / 1e3
         if isinstance(asked.get("topics"), list):
+            if isinstance(asked.get("again"), list):
+                subscriber.topics -= {str(topic) for topic in asked["again"]}
             self._topics(subscriber, [str(topic) for topic in asked["topics"]])
         if isinstance(asked.get("points"), list):
             self._points(subscriber, [str(name) for name in asked["points"]])

@@ -19,9 +19,10 @@ from gateway.alarms.model import AlarmRecord
 from gateway.alarms.store import AlarmStore, Line
 from gateway.alarms.summary import AlarmSystemRows, group_summary, summary
 from gateway.alarms.wire import WireError, line_of, record_of
-from gateway.contracts.command import Action, Command, Reason
+from gateway.contracts.command import Action, Command, Origin, Reason
 from gateway.contracts.log import Log
 from gateway.contracts.places import nearest
+from gateway.contracts.screen import SCREEN
 from gateway.feed.frames import EPOCH_SHIFT
 from gateway.feed.hub import FeedHub
 from gateway.points.change import Changes, Rows, Values
@@ -141,9 +142,8 @@ class AlarmService:
 
     def act(self, command: Command) -> tuple[Reason, str] | None:
         """A person's action on an alarm, or on all; see `gateway.commands.Handler`."""
-        now_ns, origin = time.monotonic_ns(), command.origin
-        who = f"{origin.server}/{origin.master}"
-        asked = Asked(by=who, text=command.text, duration_s=command.value, utc_ns=time.time_ns())
+        now_ns = time.monotonic_ns()
+        asked = Asked(by=_who(command.origin), text=command.text, duration_s=command.value, utc_ns=time.time_ns())
         try:
             records = self._acted(command, asked, now_ns)
         except AlarmRefused as refused:
@@ -190,3 +190,10 @@ class AlarmService:
             self._flood = flood
             tell = self._log.warning if flood else self._log.info
             tell("alarm flood begins" if flood else "alarm flood is over", recent=self.engine.statistics.recent)
+
+
+def _who(origin: Origin) -> str:
+    """Name, address and role of a person at the HMI; of others the server and the master."""
+    if origin.server == SCREEN and origin.peer:
+        return f"{origin.peer} ({origin.master})"
+    return f"{origin.server}/{origin.master}"

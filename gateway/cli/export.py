@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import datetime as dt
 import fnmatch
 import math
 import re
@@ -16,12 +15,10 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.history.reader import HistoryReader
-from gateway.points.quality import Quality
+from gateway.history.rows import BUCKET_HEAD, SAMPLE_HEAD, bucket_rows, iso, sample_rows
 from gateway.siteplan import SitePlan
 from gateway.terminal import Progress
 
-_SAMPLE_HEAD: Final = ("time", "point", "value", "unit", "quality")
-_BUCKET_HEAD: Final = ("time", "point", "mean", "lowest", "highest", "last", "unit", "known", "quality")
 _MAX_BUCKETS: Final = 10_000_000
 
 
@@ -53,7 +50,7 @@ def export(plan: SitePlan, options: ExportOptions) -> int:
         raise ExportError(f"nothing has been recorded yet in {plan.state_dir / plan.history.folder}") from None
     try:
         names = _matching(reader, options.patterns)
-        head = _SAMPLE_HEAD if options.every_s is None else _BUCKET_HEAD
+        head = SAMPLE_HEAD if options.every_s is None else BUCKET_HEAD
         count = _WRITERS[options.format](options.out, head, _rows(reader, names, options))
     finally:
         reader.close()
@@ -74,45 +71,25 @@ def _matching(reader: HistoryReader, patterns: tuple[str, ...]) -> list[str]:
 
 
 def _rows(reader: HistoryReader, names: list[str], options: ExportOptions) -> Iterator[tuple[Any, ...]]:
-    infos = reader.infos()
+    infos, start_ns, end_ns = reader.infos(), options.start_ns, options.end_ns
+    count = 0 if options.every_s is None else _count(options, options.every_s)
+    if options.every_s is not None:
+        end_ns = start_ns + round(count * options.every_s * 1e9)
     with Progress("export", len(names)) as progress:
         for name in names:
             unit = infos[name].unit if name in infos else ""
-            yield from (
-                _samples(reader, name, unit, options)
-                if options.every_s is None
-                else _buckets(reader, name, unit, options, options.every_s)
-            )
+            if options.every_s is None:
+                yield from sample_rows(reader.range(name, start_ns, end_ns), name, unit)
+            else:
+                yield from bucket_rows(reader.buckets(name, start_ns, end_ns, count), name, unit)
             progress.step()
 
 
-def _samples(reader: HistoryReader, name: str, unit: str, options: ExportOptions) -> Iterator[tuple[Any, ...]]:
-    samples = reader.range(name, options.start_ns, options.end_ns)
-    columns = (samples.time_ns.tolist(), samples.value.tolist(), samples.quality.tolist())
-    for time_ns, value, quality in zip(*columns, strict=True):
-        yield time_ns, name, value, unit, Quality(quality).words
-
-
-def _buckets(
-    reader: HistoryReader, name: str, unit: str, options: ExportOptions, every_s: float
-) -> Iterator[tuple[Any, ...]]:
+def _count(options: ExportOptions, every_s: float) -> int:
     count = math.ceil((options.end_ns - options.start_ns) / 1e9 / every_s) if every_s > 0 else 0
     if not 0 < count <= _MAX_BUCKETS:
         raise ExportError(f"every {every_s:g} s makes no sensible number of rows")
-    end_ns = options.start_ns + round(count * every_s * 1e9)
-    found = reader.buckets(name, options.start_ns, end_ns, count)
-    rows = zip(
-        *(found.start_ns.tolist(), found.mean.tolist(), found.low.tolist(), found.high.tolist()),
-        *(found.last.tolist(), found.known.tolist(), found.quality.tolist()),
-        strict=True,
-    )
-    for time_ns, mean, low, high, last, known, quality in rows:
-        yield time_ns, name, mean, low, high, last, unit, round(known, 3), Quality(quality).words
-
-
-def _iso(time_ns: int) -> str:
-    at = dt.datetime.fromtimestamp(time_ns // 1_000_000_000, dt.UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{time_ns % 1_000_000_000 // 1000:06d}Z"
+    return count
 
 
 def _write_csv(out: Path | None, head: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> int:
@@ -122,7 +99,7 @@ def _write_csv(out: Path | None, head: tuple[str, ...], rows: Iterator[tuple[Any
         writer.writerow(head)
         count = 0
         for count, (time_ns, *rest) in enumerate(rows, 1):  # noqa: B007 - the count is what remains
-            writer.writerow((_iso(time_ns), *("" if _nan(cell) else cell for cell in rest)))
+            writer.writerow((iso(time_ns), *("" if _nan(cell) else cell for cell in rest)))
     finally:
         if out is not None:
             file.close()
@@ -145,7 +122,7 @@ def _write_xlsx(out: Path | None, head: tuple[str, ...], rows: Iterator[tuple[An
         if sheet is None or (count - 1) % SHEET_ROWS == 0:
             sheet = book.create_sheet(f"samples {count // SHEET_ROWS + 1}")
             sheet.append(head)
-        sheet.append((_iso(time_ns), *(None if isinstance(c, float) and not math.isfinite(c) else c for c in rest)))
+        sheet.append((iso(time_ns), *(None if isinstance(c, float) and not math.isfinite(c) else c for c in rest)))
     if sheet is None:
         book.create_sheet("samples 1").append(head)
     book.save(out)

@@ -121,6 +121,27 @@ class Archive:
                     if start_ns <= event["time_ns"] < end_ns:
                         yield event
 
+    def newest(
+        self, kind: str, start_ns: int, end_ns: int, before: tuple[int, int] | None = None
+    ) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
+        """Events of a kind, the last archived first, each with its place (entry, line): go on `before` one of these.
+
+        Within an entry by time, which is not quite the order in which they came. Raises `BlockError`.
+        """
+        number, line = before or ((1 << 63) - 1, 0)
+        with named_errors(self.path):
+            rows = self._db.execute(
+                "SELECT number, data FROM entries WHERE kind = ? AND last_ns >= ? AND first_ns < ? AND number <= ?"
+                " ORDER BY number DESC",
+                (kind, start_ns, end_ns, number),
+            )
+            for found, data in rows:
+                events = sorted(_events(data), key=lambda event: int(event["time_ns"]))
+                until = line if found == number else len(events)
+                for at in range(min(until, len(events)) - 1, -1, -1):
+                    if start_ns <= events[at]["time_ns"] < end_ns:
+                        yield (found, at), events[at]
+
     def verify(self) -> Verdict:
         """Walk the whole chain."""
         with named_errors(self.path):

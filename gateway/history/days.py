@@ -96,6 +96,15 @@ class DayFile:
             ).fetchall()
         return (codec.decode(data) for (data,) in rows)
 
+    def count(self, series: int, start_ns: int, end_ns: int) -> int:
+        """Samples in the blocks that reach into the range."""
+        with named_errors(self.path):
+            (found,) = self._db.execute(
+                "SELECT sum(count) FROM blocks WHERE series = ? AND start_ns < ? AND end_ns >= ?",
+                (series, end_ns, start_ns),
+            ).fetchone()
+        return int(found or 0)
+
     def last_before(self, series: int, time_ns: int, taken: int = _ALL) -> Samples | None:
         """Samples among which is the newest before this time; None when the file has none."""
         with named_errors(self.path):

@@ -61,6 +61,14 @@ class HistoryReader:
         file = self._day(day)
         return iter(()) if file is None else file.read(series, start_ns, end_ns, taken)
 
+    def count(self, name: str, start_ns: int, end_ns: int) -> int:
+        """About how many samples `range` would read: whole blocks count, what is in the spool alone does not."""
+        series = self._id(name)
+        if series is None or end_ns <= start_ns:
+            return 0
+        files = (self._day(day) for day in self._days_between(day_of(start_ns), day_of(end_ns - 1)))
+        return sum(file.count(series, start_ns, end_ns) for file in files if file is not None)
+
     def before(self, name: str, time_ns: int) -> Samples:
         """The newest sample before this time: one, or none."""
         series = self._id(name)

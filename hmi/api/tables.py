@@ -6,6 +6,7 @@ from typing import Final
 
 from hmi.access.inside import Inside
 from hmi.api import (
+    alarms,
     certificates,
     commands,
     commissioning,
@@ -13,6 +14,7 @@ from hmi.api import (
     control,
     droop,
     engineering,
+    events,
     health,
     interlocks,
     orders,
@@ -21,6 +23,7 @@ from hmi.api import (
     points,
     service,
     site,
+    trends,
 )
 from hmi.api.described import described
 from hmi.api.metrics import metrics_endpoints
@@ -36,6 +39,9 @@ TOPICS: Final[tuple[Topic, ...]] = (
     control.TOPIC,
     droop.TOPIC,
     interlocks.TOPIC,
+    alarms.TOPIC,
+    events.TOPIC,
+    trends.TOPIC,
     communications.TOPIC,
     commands.TOPIC,
     certificates.TOPIC,

@@ -1,5 +1,6 @@
 // Boot, login, menu and the way between pages.
 
+import {alarmBar} from "./lib/alarmbar.js";
 import {get, post, useSession, whenLoggedOut} from "./lib/api.js";
 import {ask, attempt} from "./lib/dialogs.js";
 import {h, replace, text, toggle} from "./lib/dom.js";
@@ -140,6 +141,7 @@ class Shell {
     this._opener = opener;
     this._slots = h("div", {class: "bar-slots"});
     this.context.barSlot = this._slots; // for what every page shows, such as alarms
+    this._endAlarms = alarmBar(this.context);
     const bar = h("header", {class: "bar"}, opener, h("strong", {class: "site-name"}, site.site), this._slots, this._link, this._clock,
       h("span", {class: "who"}, `${session.name} (${session.role})`),
       h("button", {type: "button", onclick: () => this._password()}, "Password"),
@@ -194,6 +196,7 @@ class Shell {
   close() {
     this._endPage();
     this._endIdle();
+    this._endAlarms();
     clearInterval(this._ticking);
     window.removeEventListener("hashchange", this._onhash);
     this.live.close();

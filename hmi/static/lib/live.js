@@ -11,6 +11,7 @@ export class Live {
     this._names = new Map(); // row -> name
     this._watchers = new Set(); // {names, act}
     this._listeners = new Map(); // topic -> Set of functions
+    this._newcomers = new Set(); // topics with a listener that waits for the first word, see hmi/stream.py
     this._changed = new Set();
     this._drawing = false;
     this._retryMs = 500;
@@ -35,6 +36,7 @@ export class Live {
   listen(topic, act) {
     if (!this._listeners.has(topic)) this._listeners.set(topic, new Set());
     this._listeners.get(topic).add(act);
+    this._newcomers.add(topic);
     this._askTopics();
     return () => {
       this._listeners.get(topic)?.delete(act);
@@ -98,7 +100,8 @@ export class Live {
     this._askingTopics = true;
     queueMicrotask(() => {
       this._askingTopics = false;
-      this._send({topics: [...this._listeners.keys()]});
+      this._send({topics: [...this._listeners.keys()], again: [...this._newcomers]});
+      this._newcomers.clear();
     });
   }
 

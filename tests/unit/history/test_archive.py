@@ -34,6 +34,14 @@ def test_what_was_archived_is_read_by_kind_and_time(archive: Archive) -> None:
     assert archive.positions() == {"feed": 4, "audit/a": 10}
 
 
+def test_the_newest_come_first_from_any_place(archive: Archive) -> None:
+    found = list(archive.newest("soe", 0, 10 * SECOND))
+    assert [event["time_ns"] // SECOND for _, event in found] == [5, 4, 2, 1]
+    for at, (place, _) in enumerate(found):
+        assert list(archive.newest("soe", 0, 10 * SECOND, place)) == found[at + 1 :]
+    assert [event["time_ns"] // SECOND for _, event in archive.newest("soe", 2 * SECOND, 5 * SECOND)] == [4, 2]
+
+
 def test_an_untouched_chain_holds(archive: Archive) -> None:
     verdict = archive.verify()
     assert (verdict.entries, verdict.lines, verdict.trouble) == (3, 5, "")
