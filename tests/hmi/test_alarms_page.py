@@ -26,6 +26,14 @@ def row(page: Page, words: str) -> Any:
     return page.locator(".rows .row:not([hidden])", has_text=words)
 
 
+def silenced(page: Page) -> bool:
+    """On a busy machine further alarms may come, each with its sound."""
+    button = page.get_by_role("button", name="Silence")
+    if button.is_visible():
+        button.click()
+    return page.locator(".alarm-box").get_attribute("data-sound") == "silenced"
+
+
 @needs_chromium
 def test_omar_acknowledges_and_vera_sees_it_at_once(whole: HmiSite, browser: Browser) -> None:
     whole.site.order("estop press")
@@ -39,7 +47,8 @@ def test_omar_acknowledges_and_vera_sees_it_at_once(whole: HmiSite, browser: Bro
         omar.get_by_role("grid").focus()
         while STOP not in omar.locator(".detail").inner_text():  # by keyboard alone: down the list until it is there
             omar.keyboard.press("ArrowDown")
-        expect(omar.locator(".detail")).to_contain_text("came first")
+        first = next(each["alarm"] for each in whole.caller("vera").get("/api/alarms")["alarms"] if each["first_out"])
+        expect(row(omar, first)).to_contain_text("First out")
         omar.wait_for_timeout(400)  # the list is to stand still
         omar.keyboard.press("a")
         for page in (omar, vera):
@@ -77,11 +86,9 @@ def test_omar_shelves_an_alarm_with_a_reason_and_takes_it_back(whole: HmiSite, b
 def test_the_sound_is_silenced_until_the_next_alarm_or_off(whole: HmiSite, browser: Browser) -> None:
     with desk(browser, whole, "vera", "overview", viewport={"width": 375, "height": 700}) as page:
         box = page.locator(".alarm-box")
-        whole.caller("omar")
         whole.site.order("cell_temp 70")  # the BMS complains
         expect(box).to_have_attribute("data-sound", "sounding")
-        page.get_by_role("button", name="Silence").click()
-        expect(box).to_have_attribute("data-sound", "silenced")
+        wait_until(lambda: silenced(page), "silence")
         whole.site.order("unplug meter")
         expect(box).to_have_attribute("data-sound", "sounding", timeout=20_000)
         page.get_by_role("button", name="Sound on").click()
