@@ -31,7 +31,8 @@ class BackupError(Exception):
 
 def backup(plan: SitePlan, out: Path, with_history: bool, as_json: bool = False) -> int:
     """Write the backup, mode 0600; a gateway that runs goes on. Raises `BackupError`, `OSError`."""
-    config = sorted(config_files(plan.path))
+    # What lies in the state directory is saved as state, also where the site file names it.
+    config = sorted(path for path in config_files(plan.path) if not path.is_relative_to(plan.state_dir))
     root = common_root(config)
     files = {f"config/{path.relative_to(root)}": path for path in config}
     left_out = "" if with_history or plan.history is None else str(plan.history.folder)
