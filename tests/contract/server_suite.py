@@ -141,7 +141,7 @@ def catalogue(*points: tuple[str, Kind] | tuple[str, Kind, float, float]) -> Poi
     return PointCatalogue.of(made)
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     """Wait for something that will be true."""
     end = time.monotonic() + timeout_s
     while not condition():

@@ -60,7 +60,7 @@ def play(tls: TlsPlan, conversation: Callable[[Site], Awaitable[None]], *names: 
 async def served(running: Site, context: ssl.SSLContext, address: int = 1) -> bool:
     try:
         rldc = await running.connect(ssl=context, address=address)
-        return bool((await rldc.ask(raw.DELAY, timeout=0.5)).objects)
+        return bool((await rldc.ask(raw.DELAY, timeout=2)).objects)
     except (ssl.SSLError, ConnectionError, asyncio.IncompleteReadError, TimeoutError):
         return False
 

@@ -111,7 +111,7 @@ def test_no_driver_slows_another(tmp_path: Path) -> None:
                     simulator.set(np.array([row], np.uint32), np.array([shown]))
                 await asyncio.sleep(0.002)
             longest_s = max(longest_s, time.monotonic() - seen_at)
-            assert longest_s < PATIENCE_S / 2, "somebody held up the loop for as long as its own device is silent"
+            assert longest_s < 0.9 * PATIENCE_S, "somebody held up the loop for as long as its own device is silent"
             assert shown > 20
         finally:
             await core.stop()

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from gateway.cli.session import command, connected, subject_command
 from gateway.config import load_site
 from gateway.contracts.command import Action, Outcome, Stage
 from gateway.feed.client import FeedClient
+from gateway.feed.ring import EPOCH_SHIFT
 from tests.kit.gateway import START_S, DemoSite
 
 SETPOINT, RUN = "bess1/pcs/power_setpoint", "bess1/pcs/run"
@@ -39,10 +40,21 @@ class Person:
         row = self._rows[name]
         return float(self._client.mirror.value[row]) if self._client.mirror.quality[row] == 0 else float("nan")
 
+    @property
+    def core(self) -> int:
+        """Which core the view is of: each numbers its changes from its own epoch on."""
+        return self._client.seq >> EPOCH_SHIFT
+
     async def sees(self, name: str, expected: float, tolerance: float = 0.0) -> None:
+        await self.waits(
+            lambda: abs(self.value(name) - expected) <= tolerance,
+            lambda: f"{name}, which is {self.value(name):g}, to be {expected:g}",
+        )
+
+    async def waits(self, condition: Callable[[], bool], what: Callable[[], str]) -> None:
         end = time.monotonic() + START_S  # it may take a new core to show it
-        while not abs(self.value(name) - expected) <= tolerance:
-            assert time.monotonic() < end, f"{name} is {self.value(name):g}, not {expected:g}"
+        while not condition():
+            assert time.monotonic() < end, f"waited in vain for {what()}"
             await asyncio.sleep(0.05)
 
     async def orders(self, name: str, value: float) -> Outcome:
@@ -70,9 +82,10 @@ def test_a_trip_survives_kill_9_and_a_reset_starts_nothing(demo: DemoSite) -> No
             await asha.sees("system/interlock/estop/first_out", 1)
             await asha.sees(SETPOINT, 0)
             assert "blocked by estop" in (await asha.orders(SETPOINT, 300)).text
+            before = asha.core
             demo.kill_child("core")
             demo.order("estop off")
-            await asyncio.sleep(1.0)  # what the mirror shows may be of the core that died
+            await asha.waits(lambda: asha.core > before, lambda: "a new core")
             await asha.sees("system/interlock/estop/latched", 1)
             await asha.sees("bess1/pcs/estop", 0)
             assert "Emergency stop" in (await asha.orders(RUN, 1)).text

@@ -29,7 +29,7 @@ import json, sys, time, c104
 def tell(**facts):
     print(json.dumps(facts), flush=True)
 
-def wait(condition, timeout=15.0):
+def wait(condition, timeout=60.0):
     end = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > end:

@@ -59,7 +59,7 @@ def test_the_channel_is_renewed_under_the_session(tmp_path: Path) -> None:
             assert session.home is not None
             channel = session.home.channel
             first = channel.newest_token
-            await until(lambda: channel.newest_token >= first + 2, 20.0)
+            await until(lambda: channel.newest_token >= first + 2)
             assert (await node.done("read", nodes=["i=2259"]))["values"][0]["status"] == "Good"
             await node.done("disconnect")
         assert not plant.said("connection closed")

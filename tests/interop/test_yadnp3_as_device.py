@@ -85,7 +85,7 @@ def test_its_values_events_and_restart() -> None:
         port = free_port()
         async with driven(port) as (driver, core):
             async with opendnp3(port, events=True, capacity=1_000) as process:
-                await until(lambda: online(core), "online", 30)
+                await until(lambda: online(core), "online")
                 wanted = [value for column in VALUES.values() for value, _ in column]
                 assert core.value.tolist() == [float(value) for value in wanted]
                 assert core.quality.tolist() == [int(each) for each in EXPECTED]
@@ -98,7 +98,7 @@ def test_its_values_events_and_restart() -> None:
             await until(lambda: not online(core), "killed")
             assert (core.quality & int(Quality.COMM_LOST) != 0).all()
             async with opendnp3(port):
-                await until(lambda: online(core), "found again", 30)
+                await until(lambda: online(core), "found again")
 
     asyncio.run(run())
 
@@ -108,7 +108,7 @@ def test_its_unsolicited_responses() -> None:
         port = free_port()
         peer = opendnp3(port, unsolicited=True, capacity=1_000)
         async with peer as process, driven(port, unsolicited=True) as (driver, core):
-            await until(lambda: online(core), "online", 30)
+            await until(lambda: online(core), "online")
             await until(lambda: driver.counters()["rtu1"]["requests"] >= 4, "unsolicited enabled")
             assert process.stdin is not None and process.stdout is not None
             process.stdin.write(json.dumps({"do": "events", "count": 100, "batch": 10}).encode() + b"\n")
@@ -122,7 +122,7 @@ def test_what_it_refuses_is_refused() -> None:
     async def run() -> None:
         port = free_port()
         async with opendnp3(port), driven(port) as (driver, core):
-            await until(lambda: online(core), "online", 30)
+            await until(lambda: online(core), "online")
             with pytest.raises(WriteRefused, match="the outstation"):
                 await driver.write(Write(row=23, value=1.0, pulse=Pulse.DEFAULT))
             assert np.isfinite(core.value).all()

@@ -65,7 +65,7 @@ class Yadnp3:
             return False
 
         try:
-            await until(there, 20)
+            await until(there)
         except AssertionError:
             raise AssertionError(f"{kind} {facts} was never said; since then: {self.told[self._at :]}") from None
         self._at = found[0] + 1
@@ -153,7 +153,7 @@ def test_unsolicited_responses_in_order_and_none_lost_over_a_cut() -> None:
                 await rldc.order("disable")
                 await rldc.says("state", state="CLOSED")
                 await rldc.order("enable")
-        await until(lambda: len(site.main.outstation.store) == 0, 30)
+        await until(lambda: len(site.main.outstation.store) == 0)
         # The last of what the master confirmed may still be on its way out of its process.
         await until(lambda: len({time for _, _, _, _, time in rldc.events()}) == 300)
         times = [time for _, _, _, _, time in rldc.events()]

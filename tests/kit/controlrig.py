@@ -161,7 +161,7 @@ class Rig:
     def value(self, name: str) -> float:
         return float(self.core.table.value[self.row(name)])
 
-    async def until(self, condition: Callable[[], Any], what: str, timeout_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> None:
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, f"waited in vain for: {what}"

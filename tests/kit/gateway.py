@@ -42,7 +42,7 @@ def free_ports(count: int) -> list[int]:
             sock.close()
 
 
-def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 20.0) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = START_S) -> Any:
     """The first truthy answer of `condition`; fails, saying what was awaited."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
@@ -192,7 +192,7 @@ class DemoSite:
         wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", "its death")
         return pid
 
-    def stop(self, timeout_s: float = 5.0) -> int:
+    def stop(self, timeout_s: float = 10.0) -> int:
         """SIGTERM; returns the exit code, fails if it takes longer than `timeout_s`."""
         assert self._gateway is not None
         self._gateway.send_signal(signal.SIGTERM)
@@ -250,7 +250,7 @@ class C104Master:
                 case "done":
                     self._done.put(said)
 
-    def order(self, text: str, timeout_s: float = 20.0) -> bool:
+    def order(self, text: str, timeout_s: float = START_S) -> bool:
         """Give an order and wait until c104 says how it went."""
         assert self._process.stdin is not None
         self._process.stdin.write(text + "\n")

@@ -82,7 +82,7 @@ class RecordingPort:
         return [state for name, state, _ in self.states if name == device]
 
 
-async def until(condition: Callable[[], bool], what: str, timeout_s: float = 15.0) -> None:
+async def until(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
     """Wait until the condition holds; fails in words."""
     deadline = time.monotonic() + timeout_s
     while not condition():

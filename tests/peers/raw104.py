@@ -116,7 +116,7 @@ class Raw104:
         self._unacknowledged = 0
         await self.say(struct.pack("<BBHH", 0x68, 4, 1, self.vr << 1).hex())
 
-    async def hear(self, timeout: float = 10.0) -> Frame:
+    async def hear(self, timeout: float = 30.0) -> Frame:
         """The next frame; TESTFR is answered, I frames are counted, and acknowledged at w."""
         async with asyncio.timeout(timeout):
             head = await self._reader.readexactly(2)
@@ -132,7 +132,7 @@ class Raw104:
             await self.say(TESTFR_CON)
         return frame
 
-    async def hear_i(self, timeout: float = 10.0) -> Frame:
+    async def hear_i(self, timeout: float = 30.0) -> Frame:
         """The next I frame that is not an end of initialisation."""
         while True:
             frame = await self.hear(timeout)
@@ -141,7 +141,7 @@ class Raw104:
             elif frame.kind == "I":
                 return frame
 
-    async def collect(self, last: tuple[int, int], timeout: float = 20.0) -> list[Frame]:
+    async def collect(self, last: tuple[int, int], timeout: float = 60.0) -> list[Frame]:
         """I frames up to and including the one of this (type, cause)."""
         frames: list[Frame] = []
         async with asyncio.timeout(timeout):
@@ -158,7 +158,7 @@ class Raw104:
         except TimeoutError:
             return True
 
-    async def ended(self, timeout: float = 10.0) -> bool:
+    async def ended(self, timeout: float = 30.0) -> bool:
         """The station closes the connection."""
         try:
             async with asyncio.timeout(timeout):

@@ -134,7 +134,7 @@ class RawDnp3:
         """As the response asked for."""
         await self.fragment(bytes([0xC0 | (0x10 if response.unsolicited else 0) | response.seq, 0]))
 
-    async def hear_frame(self, timeout: float = 10.0) -> tuple[int, bytes]:
+    async def hear_frame(self, timeout: float = 30.0) -> tuple[int, bytes]:
         """Control octet and data of the next link frame for us."""
         async with asyncio.timeout(timeout):
             while True:
@@ -151,7 +151,7 @@ class RawDnp3:
                 if dest == self.address and source == self.outstation:
                     return control, data
 
-    async def hear(self, timeout: float = 10.0) -> Response:
+    async def hear(self, timeout: float = 30.0) -> Response:
         """The next fragment; requests for the link status are answered."""
         async with asyncio.timeout(timeout):
             while True:
@@ -167,7 +167,7 @@ class RawDnp3:
                 if data[0] & 0x80:
                     return Response(self._gathered)
 
-    async def ask(self, function: int, objects: str = "", timeout: float = 10.0) -> Response:
+    async def ask(self, function: int, objects: str = "", timeout: float = 30.0) -> Response:
         """A request and its one-fragment answer; unsolicited responses before it are an error of the test."""
         seq = await self.request(function, objects)
         response = await self.hear(timeout)
@@ -197,7 +197,7 @@ class RawDnp3:
         except TimeoutError:
             return True
 
-    async def ended(self, timeout: float = 10.0) -> bool:
+    async def ended(self, timeout: float = 30.0) -> bool:
         """The outstation closes the connection."""
         with contextlib.suppress(ConnectionError):
             async with asyncio.timeout(timeout):

@@ -39,7 +39,7 @@ class RawClient:
         body += request or encode(asked)
         self.send(wire.HEADER.pack(b"OPN", b"F", 8 + len(body)) + body)
 
-    async def answer(self, timeout_s: float = 10.0) -> tuple[bytes, int]:
+    async def answer(self, timeout_s: float = 30.0) -> tuple[bytes, int]:
         """The next message: its type, and the code of an ERR; (b"", 0): the server closed."""
         async with asyncio.timeout(timeout_s):
             try:
@@ -49,7 +49,7 @@ class RawClient:
                 return b"", 0
         return kind, struct.unpack_from("<I", body)[0] if kind == b"ERR" else 0
 
-    async def closed(self, timeout_s: float = 10.0) -> None:
+    async def closed(self, timeout_s: float = 30.0) -> None:
         """Until the server has closed."""
         async with asyncio.timeout(timeout_s):
             while True:

@@ -63,7 +63,7 @@ class Simulator:
         return frequency, voltage, power
 
 
-def eventually(holds: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def eventually(holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
     end = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < end, "it did not come to that"

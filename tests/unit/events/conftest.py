@@ -70,7 +70,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], bool]], None]:
-    def wait(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    def wait(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
         import time
 
         end = time.monotonic() + timeout_s

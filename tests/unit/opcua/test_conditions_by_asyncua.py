@@ -17,7 +17,7 @@ HOT_ID, OPEN_ID = ua.NodeId("bess1/temp|hh", 2), ua.NodeId("bess1/door|alarm", 2
 SERVER = ua.NodeId(ua.ObjectIds.Server)
 
 
-async def until(condition: Any, timeout_s: float = 10.0) -> None:
+async def until(condition: Any, timeout_s: float = 60.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(0.01)
