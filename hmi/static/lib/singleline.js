@@ -4,9 +4,9 @@
 import {replace, s, text, toggle} from "./dom.js";
 import {number, qualityClass, qualityWords, usable, valueWords} from "./format.js";
 
-const COLUMN = 164;
+const COLUMN = 150;
 const HEAD = 178;
-const BLOCK = 246;
+const BLOCK = 270;
 const UNIT = {
   battery: {up: "discharges", down: "charges", idle: "at rest"},
   load: {up: "takes", down: "feeds in", idle: "at rest", reverse: true},
@@ -41,7 +41,7 @@ export class SingleLine {
       const from = row || rows > 1 ? 14 : 12 + step * 0.18;
       const to = row && inRow.length < perRow ? 12 + step * inRow.length - step * 0.18 : width - 12 - step * 0.18;
       this._line(from, y, Math.max(to, row ? 0 : middle + 40), y, "busbar");
-      inRow.forEach((feeder, at) => this._feeder(feeder, 12 + step * (at + 0.5), y, step));
+      inRow.forEach((feeder, at) => this._feeder(feeder, 12 + step * (at + 0.5) - (step < 170 ? 12 : 0), y, step));
     }
   }
 
@@ -96,8 +96,8 @@ export class SingleLine {
       y += 26;
     }
     this._symbol(feeder, x, y);
-    this._label(x - 32, y + 12, feeder.name, "end strong", step / 2 - 36);
-    this._state(feeder, x, top + 228, step);
+    this._label(x, top + 229, feeder.name, "middle strong", step);
+    this._state(feeder, x, top + 244, step);
   }
 
   _symbol(feeder, x, y) {
@@ -157,7 +157,7 @@ export class SingleLine {
   }
 
   _fit(element, words, step) {
-    const most = Math.floor(step / 6.6);
+    const most = Math.floor(step / 7.5);
     text(element, words.length > most ? `${words.slice(0, most - 1)}…` : words);
   }
 
