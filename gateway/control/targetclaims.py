@@ -87,6 +87,8 @@ class FleetClaim:
             raise ClaimFailed(Reason.LOCAL, "the site went to local")
         if kw and decision.priority < PriorityClass.RESPONSE:
             raise ClaimFailed(Reason.INTERLOCKED, f"{decision.source} holds {unit.name}")
+        if decision.priority is PriorityClass.REMOTE and decision.source != self._controller.source:
+            raise ClaimFailed(Reason.INTERLOCKED, f"{decision.source} holds {unit.name} with a set-point of its own")
         acknowledged, trouble = self._host.acknowledged_kw(index)
         if trouble is not None:
             raise trouble

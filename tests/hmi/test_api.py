@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,10 +16,23 @@ from websockets.sync.client import connect
 
 from gateway.users.roles import Role
 from gateway.users.store import changed_users
-from tests.kit.gateway import wait_until
-from tests.kit.hmikit import PASSWORD, PEOPLE, HmiSite
+from tests.kit.gateway import DemoSite, wait_until
+from tests.kit.hmikit import PASSWORD, PEOPLE, HmiSite, hmi_site
 
 BESS = "bess1"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HmiSite]:
+    """The whole demo plant; its one unit is a fleet as well."""
+
+    def add_fleet(site: DemoSite) -> None:
+        text = site.site.read_text()
+        fleet = "\n  fleets:\n    - {name: campus, units: [bess1]}\n  droop:"
+        site.site.write_text(text.replace("\n  droop:", fleet))
+
+    with hmi_site(Path(tmp_path_factory.mktemp("api")), whole=True, before=add_fleet) as site:
+        yield site
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +59,21 @@ def ready(hmi: HmiSite, program: httpx.Client) -> None:
         return unit["running"] and not unit["tripped"] and program.get("/telemetry").json()["power_kw"] is not None
 
     wait_until(takes_orders, "the plant to take orders", 60)
+
+
+def test_the_campus_is_dispatched_over_its_units(whole: HmiSite, program: httpx.Client) -> None:
+    ready(whole, program)
+    done = program.post("/dispatch", json={"power_kw": 120.0, "fleet": "campus"})
+    assert done.status_code == 200, done.text
+    assert done.json()["subject"] == "campus" and done.json()["stage"] == "completed"
+    wait_until(lambda: program.get("/telemetry").json()["units"][0]["target_kw"] == 120.0, "the unit's share")
+    assert program.post("/dispatch", json={"power_kw": 10, "fleet": "town"}).status_code == 404
+    # A unit that has a set-point of its own keeps it; whoever asks the fleet is told.
+    assert program.post("/power", json={"power_kw": 150.0}).status_code == 200
+    held = program.post("/dispatch", json={"power_kw": 100.0})
+    assert held.status_code == 409 and "holds bess1" in held.json()["error"]
+    too_much = program.post("/dispatch", json={"power_kw": 90_000})
+    assert too_much.status_code == 409 and "what the units can do now" in too_much.json()["error"]
 
 
 def test_a_program_sets_the_power_and_the_plant_follows(whole: HmiSite, program: httpx.Client) -> None:
@@ -102,8 +131,7 @@ def test_what_there_is_and_what_it_could_do(whole: HmiSite, program: httpx.Clien
     assert unit["available_low_kw"] < 0 < unit["available_high_kw"]
     told = program.get("/telemetry", params={"points": ["bess1/pcs/*", "poi/power", "no/such"]}).json()
     assert "poi/power" in [point["point"] for point in told["points"]] and told["unknown"] == ["no/such"]
-    refused = program.post("/dispatch", json={"power_kw": 10})
-    assert refused.status_code == 409 and "no fleet" in refused.json()["error"]
+    assert nodes["fleets"] == ["campus"]
 
 
 def test_an_emergency_stop_stops_is_told_and_is_reset(whole: HmiSite, program: httpx.Client) -> None:

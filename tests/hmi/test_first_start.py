@@ -171,6 +171,7 @@ def test_the_page_warns_locks_and_opens_again(terminal: Terminal, admin: str, br
         page.keyboard.press("Shift")
         page.wait_for_timeout(1000)
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    expect(page.locator(".shell.offline")).to_have_count(0)  # the stream comes over TLS too
     # Nobody touches it; the stream of live values goes on.
     expect(page.get_by_text("the page locks in")).to_be_visible(timeout=20_000)
     expect(page.get_by_text("Locked: the session has ended")).to_be_visible(timeout=20_000)

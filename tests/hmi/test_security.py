@@ -230,6 +230,16 @@ def test_slowloris_hinders_nobody(hmi: HmiSite) -> None:
     assert omar.get("/api/session")["name"] == "omar"
 
 
+def test_a_site_without_fleet_and_droop_says_so(hmi: HmiSite) -> None:
+    omar = hmi.caller("omar")
+    for refused in (
+        omar.ask("POST", "/dispatch", {"power_kw": 10}),
+        omar.ask("POST", "/droop/enable", {"enabled": True}),
+        omar.ask("GET", "/frequency/status"),
+    ):
+        assert refused.status_code == 409 and "this site has no" in refused.json()["error"]
+
+
 # -- the page ------------------------------------------------------------------------------------------------------
 
 

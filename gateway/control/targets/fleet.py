@@ -67,6 +67,8 @@ class FleetController(ControllerBase):
 
     def __init__(self, plan: FleetPlan) -> None:
         self.plan = self._plan = plan
+        self.source = f"fleet {plan.name}"
+        """Its name among those who ask for a unit's power."""
         self.shares: list[tuple[int, float]] | None = None
         """(unit, kW) of the last cycle; None while nobody asks."""
         self.unserved_kw = 0.0
@@ -163,7 +165,7 @@ class FleetController(ControllerBase):
             yield Request(
                 unit=member.unit,
                 priority=PriorityClass.REMOTE,
-                source=f"fleet {self._plan.name}",
+                source=self.source,
                 target_kw=kw,
                 ramp_kw_per_s=self._plan.ramp_kw_per_s,
             )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ from gateway.log import get_log
 from gateway.users.roles import Role
 from gateway.users.store import UserFileError, UserStore, changed_users, first_administrator, read_users
 from hmi.access.firstuser import first_user
-from hmi.access.guard import host_of
+from hmi.access.guard import CALLS_AT_ONCE, Guard, host_of
 from hmi.access.limits import Buckets, Crowd
 from hmi.access.peers import Peers
 from hmi.access.person import Person
@@ -75,6 +77,33 @@ def test_addresses_are_networks_of_both_kinds() -> None:
 )
 def test_the_host_of_a_header(header: str, host: str) -> None:
     assert host_of(header) == host
+
+
+def test_who_calls_without_end_is_slowed_alone() -> None:
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    guard, answers = Guard(page, {"gateway"}), dict[str, list[int]]()
+
+    async def call(peer: str) -> None:
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                answers.setdefault(peer, []).append(message["status"])
+
+        headers = [(b"host", b"gateway")]
+        scope = {"type": "http", "scheme": "http", "headers": headers, "client": (peer, 1), "server": ("10.0.0.1", 80)}
+        await guard(scope, None, send)  # type: ignore[arg-type]
+
+    async def story() -> None:
+        for _ in range(2 * CALLS_AT_ONCE):
+            await call("flood")
+        await call("omar")
+
+    asyncio.run(story())
+    assert answers["flood"][0] == 200 and answers["flood"][-1] == 429
+    assert CALLS_AT_ONCE <= answers["flood"].count(200) < 2 * CALLS_AT_ONCE
+    assert answers["omar"] == [200]
 
 
 # -- sessions ------------------------------------------------------------------------------------------------------

@@ -123,6 +123,25 @@ def test_an_idle_session_times_out_and_one_without_a_connection_waits_for_its_cl
     assert len(sessions) == 0 and ended == [False]  # its subscriptions may be transferred still
 
 
+def test_a_first_password_is_good_for_nothing_here(tmp_path: Path) -> None:
+    """It is to be changed at the gateway's page."""
+
+    async def scenario() -> None:
+        plant = Plant(tmp_path)
+        app = plant.app()
+        async with running(plant):
+            path = Path(plant.plan.users)
+            known = dict(read_users(path))
+            write_users(path, known | {"viewer": replace(known["viewer"], must_change=True)})
+            refused = await client(plant, app, user="viewer")
+            with pytest.raises(ua.UaStatusCodeError) as told:
+                await refused.connect()
+            assert told.value.code == ua.StatusCodes.BadUserAccessDenied
+            refused.disconnect_socket()
+
+    asyncio.run(scenario())
+
+
 def test_a_change_of_the_users_file_reaches_open_sessions(tmp_path: Path) -> None:
     """Whoever was removed is out within a second or so; whoever has another role has it now."""
 
