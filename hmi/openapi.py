@@ -78,6 +78,16 @@ def document(endpoints: Iterable[Endpoint], site: str, secure: bool) -> dict[str
     }
 
 
+def _honest(schema: Any) -> Any:
+    """Without defaults that may not be sent: an empty text that stands for what is left out."""
+    if isinstance(schema, list):
+        return [_honest(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    left_out = schema.get("default") == "" and schema.get("minLength", 0) > 0
+    return {key: _honest(each) for key, each in schema.items() if not (left_out and key == "default")}
+
+
 class _Schemas:
     """JSON schemas of all models at once: names that two modules have in common are told apart."""
 
@@ -91,8 +101,8 @@ class _Schemas:
                 wanted.append((number * 3 + 2, "serialization", TypeAdapter(endpoint.answer)))
         wanted.append((self._problem, "serialization", TypeAdapter(Problem)))
         made, definitions = TypeAdapter.json_schemas(wanted, ref_template=_REF)
-        self._by_key = {key: schema for (key, _), schema in made.items()}
-        self.components: dict[str, Any] = definitions.get("$defs", {})
+        self._by_key = {key: _honest(schema) for (key, _), schema in made.items()}
+        self.components: dict[str, Any] = _honest(definitions.get("$defs", {}))
         self._numbers = {id(endpoint): number for number, endpoint in enumerate(calls)}
         self.problem = self._by_key[self._problem]
 

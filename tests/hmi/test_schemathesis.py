@@ -22,7 +22,7 @@ from tests.kit.gateway import wait_until
 from tests.kit.hmikit import PASSWORD, HmiSite
 
 CHECKS: Final = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-EXAMPLES: Final = {GenerationMode.POSITIVE: 5, GenerationMode.NEGATIVE: 3}
+EXAMPLES: Final = {GenerationMode.POSITIVE: 3, GenerationMode.NEGATIVE: 2}
 LEFT_OUT: Final = {
     ("post", "/api/login"),
     ("post", "/api/logout"),
@@ -52,6 +52,7 @@ def logged_in(hmi: HmiSite, name: str, role: str) -> requests.Session:
     return session
 
 
+@pytest.mark.timeout(300)  # a busy machine takes long over many calls
 @pytest.mark.parametrize("role", ["viewer", "administrator"])
 def test_no_call_ends_in_an_error_of_ours(hmi: HmiSite, role: str) -> None:
     session = logged_in(hmi, f"tester-{role}", role)
