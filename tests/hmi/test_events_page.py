@@ -77,8 +77,9 @@ def test_events_are_paged_filtered_and_exported(whole: HmiSite) -> None:
         assert len(seen) > 7 and seen == [event for event in at_once if event in set(seen)], "late ones may have come"
     begun = found(vera, point="bess1/pcs/*", text="local")
     assert begun and all(event["point"].startswith("bess1/pcs/") for event in begun)
-    first, last = begun[-1]["time_ms"], begun[0]["time_ms"]
-    assert found(vera, end_ms=first, **local) == []
+    times = [event["time_ms"] for event in begun]
+    first, last = min(times), max(times)
+    assert found(vera, end_ms=first, point="bess1/pcs/*", text="local") == []
     later = [e["time_ms"] for e in found(vera, start_ms=last, text="local", point="bess1/pcs/*")]
     assert last in later and min(later) == last
     file = list(csv.DictReader(io.StringIO(vera.get("/api/events/file", **local).decode())))
