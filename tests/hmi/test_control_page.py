@@ -329,7 +329,8 @@ def test_what_a_site_has_of_schedule_agc_and_fleets_is_shown(plant: HmiSite, bro
     assert omar.ask("GET", "/api/control/schedule?name=nobody").status_code == 404
     with desk(browser, plant, "omar", "control") as page:
         rested(page)
-        expect(page.get_by_label("Schedule of bess1").locator("path.scheduled")).to_be_visible(timeout=SLOW_MS)
+        line = page.get_by_label("Schedule of bess1").locator("path.scheduled")
+        expect(line).to_have_attribute("d", re.compile("^M46"), timeout=SLOW_MS)
         expect(page.get_by_label("AGC of bess1")).to_contain_text("none yet")
         order = {"point": "system/control/bess1/agc_kw", "value": 90.0}
         select = omar.post("/api/control/select", order)["select"]
