@@ -94,14 +94,15 @@ class Progress:
     """A bar on standard error while something long goes on; nothing where that is no terminal.
 
     ``with Progress("export", total) as progress: progress.step()``; a `total` of 0 is not known: only a count is shown.
+    Not `shown`: the person watches what comes out already.
     """
 
     _EVERY_S: Final = 0.1
     _WIDTH: Final = 30
 
-    def __init__(self, what: str, total: int = 0) -> None:
+    def __init__(self, what: str, total: int = 0, shown: bool = True) -> None:
         self._what, self._total, self._done = what, total, 0
-        self._shown = sys.stderr.isatty()
+        self._shown = shown and sys.stderr.isatty()
         self._next_s = 0.0
 
     def __enter__(self) -> Progress:

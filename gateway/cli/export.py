@@ -75,7 +75,8 @@ def _rows(reader: HistoryReader, names: list[str], options: ExportOptions) -> It
     count = 0 if options.every_s is None else _count(options, options.every_s)
     if options.every_s is not None:
         end_ns = start_ns + round(count * options.every_s * 1e9)
-    with Progress("export", len(names)) as progress:
+    on_terminal = options.out is None and sys.stdout.isatty()
+    with Progress("export", len(names), shown=not on_terminal) as progress:
         for name in names:
             unit = infos[name].unit if name in infos else ""
             if options.every_s is None:
