@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.audit import AuditLog
+from gateway.authority import Authority
 from gateway.claim import Claim, ClaimFailed, Refusal
 from gateway.commandrecord import CommandRecord, check_names
 from gateway.contracts.command import Action, Command, OnOutcome, Outcome, Reason, Stage
 from gateway.contracts.driver import Write, WriteLost, WriteRefused
 from gateway.contracts.log import Log
 from gateway.fastwrites import FastWrites
-from gateway.points.change import Changes, Rows
+from gateway.points.change import Changes
 from gateway.points.model import NO_ROW, Kind, PointCatalogue
 from gateway.points.quality import UNUSABLE
 from gateway.points.table import PointTable
@@ -31,21 +32,6 @@ _HOLDS: Final = (Action.SUBSTITUTE, Action.RELEASE, Action.BLOCK, Action.UNBLOCK
 WriteField = Callable[[Write], Awaitable[None]]
 Handler = Callable[[Command], Refusal | None]
 """Carries out, within the core and at once, what has passed the broker's checks; or says why not."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Authority:
-    """Who may command what.
-
-    `rights`: rows by (server, master). `local_row`/`remote_when`: the local/remote switch; while its value is
-    not `remote_when`, or not known, every field write is refused, a person's at the gateway too. `NO_ROW`: there is
-    no such switch. `holders`: who may force and block measured points.
-    """
-
-    rights: Mapping[tuple[str, str], frozenset[int]]
-    local_row: int = NO_ROW
-    remote_when: float = 0.0
-    holders: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(slots=True)
@@ -395,8 +381,3 @@ class CommandBroker:
         value, quality, _ = self._table.field_value(feedback)
         name, unit = self._catalogue.names[feedback], self._catalogue.units[feedback]
         return f"{name} is {value:g} {unit} ({quality.words}), commanded was {expected:g}"
-
-
-def rights_by_master(rights: Mapping[tuple[str, str], Rows]) -> dict[tuple[str, str], frozenset[int]]:
-    """Rows that each (server, master) may command, for quick look-up."""
-    return {who: frozenset(rows.tolist()) for who, rows in rights.items()}

@@ -24,9 +24,10 @@ from gateway.alarms.service import AlarmService
 from gateway.alarms.store import AlarmStore
 from gateway.alarms.summary import AlarmSystemRows
 from gateway.audit import AuditLog
+from gateway.authority import Authority, rights_by_master
 from gateway.child import Child
 from gateway.claim import Refusal
-from gateway.commands import Authority, CommandBroker, rights_by_master
+from gateway.commands import CommandBroker
 from gateway.contracts.command import Action, Command, OnOutcome, Outcome, Reason, Stage
 from gateway.contracts.driver import DeviceState, FieldDriver, OnWritten, Write, WriteLost, WriteTicket
 from gateway.contracts.log import Log
