@@ -33,6 +33,7 @@ MEASUREMENTS: Final = {
     "alarms_flood": "alarms: turns of the core's loop while a batch raises 1,000 of them",
     "alarms_engine": "alarms: CPU over 100,000 points with 400,000 alarms, quiet and in a flood",
     "hmi_stream": "HMI: 10,000 points with 2,000 changes/s to 5 browsers' WebSockets: CPU of the process, delay",
+    "hmi_search": "HMI: a search over 100,000 points with two masters' addresses",
     "hmi_page": "HMI: first contentful paint in Chromium on loopback, weight of the first page and of all pages",
     "hmi_trends": "HMI: a trend of 20 points to 1,000 buckets, over an hour, a day and 30 days of a sample a second",
     "start_10k": "start to a complete interrogation of 10,000 points",

@@ -75,7 +75,8 @@ class PointBook:
         return await asyncio.shield(self._index)
 
     async def prepare(self) -> None:
-        """Have the index ready before somebody searches; never ends."""
+        """What is held already, and the index before somebody searches; never ends."""
+        self._held[:] = (self._desk.client.mirror.quality & HELD) != 0
         await self.index()
         await asyncio.Event().wait()
 

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Iterable
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from gateway.alarms.model import AlarmRecord, Priority
 from gateway.points.model import NO_ROW
@@ -103,19 +104,28 @@ class AlarmsInShort(Answer):
     newest: list[ActiveAlarm]
 
 
+_FACTS: Final[WeakKeyDictionary[Desk, OverviewFacts]] = WeakKeyDictionary()
+
+
 async def _overview(visit: Visit) -> OverviewFacts:
-    plan, names = visit.desk.site, visit.desk.catalogue.names
-    drawing = await asyncio.to_thread(diagram, plan)
-    local = plan.local_remote
+    """Found once: the site does not change while this process lives."""
+    if visit.desk not in _FACTS:
+        _FACTS[visit.desk] = await asyncio.to_thread(_found, visit.desk)
+    return _FACTS[visit.desk]
+
+
+def _found(desk: Desk) -> OverviewFacts:
+    plan, names = desk.site, desk.catalogue.names
+    drawing, local = diagram(plan), plan.local_remote
     return OverviewFacts(
-        power=_power(visit.desk, drawing.power),
-        voltage=_name(visit.desk, drawing.voltage),
+        power=_power(desk, drawing.power),
+        voltage=_name(desk, drawing.voltage),
         frequency=[names[row] for row in frequencies(plan, drawing)],
-        connection=[_part(visit.desk, device) for device in drawing.connection],
-        feeders=_feeders(visit.desk, drawing),
+        connection=[_part(desk, device) for device in drawing.connection],
+        feeders=_feeders(desk, drawing),
         local="" if local is None else names[local[0]],
         remote_when=0.0 if local is None else local[1],
-        drawing=bool(visit.desk.plan.drawing),
+        drawing=bool(desk.plan.drawing),
     )
 
 
