@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gateway.child import Child, read_plan, run_child
 from gateway.log import setup
+from gateway.terminal import complain
 
 
 def _core() -> None:
@@ -79,9 +80,9 @@ def _recover(site: Path) -> None:
 
     try:
         if recover(site):
-            sys.stderr.write(f"{site}: a replacement of its files was cut off; those of before are back\n")
+            complain(f"{site}: a replacement of its files was cut off; those of before are back")
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"{site}: its files cannot be brought back: {error}\n")
+        complain(f"{site}: its files cannot be brought back: {error}")
         raise SystemExit(1) from None
 
 

@@ -116,7 +116,7 @@ def test_a_wrong_site_does_not_start_and_says_every_reason(demo: DemoSite):
     text = demo.site.read_text()
     demo.site.write_text(text.replace("scan_ms: 200", "scan_mss: 200").replace("unit: 1 ", "unit: one "))
     process = demo.spawn()
-    assert process.wait(20) == 1
+    assert process.wait(START_S) == 1
     said = demo.log_path.read_text()
     assert "scan_ms?" in said and "scan_mss" in said
     assert "site.yaml, line" in said
