@@ -161,6 +161,8 @@ class Core:
 
     async def start(self) -> None:
         """Open the feed, start the drivers. Raises `OSError` when the state directory cannot be used."""
+        for driver_name, _ in self.plan.drivers:
+            registry.load(registry.field(driver_name).driver)  # now: an import later would hold the control cycle up
         self.audit.start()
         self.alarms.start()
         await self.hub.start(socket_path(self.plan.state_dir))
