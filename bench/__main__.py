@@ -28,6 +28,7 @@ MEASUREMENTS: Final = {
     "opcua_changes": "OPC UA: changes to node-opcua, CPU, ceiling and stalls, beside asyncua's server",
     "mqtt_changes": "MQTT changes per second from the durable queue, and CPU of the input, beside paho-mqtt alone",
     "control_cycle": "control cycle at 1, 10 and 100 units: time, jitter, an interlock's input to the stop write",
+    "frequency_to_write": "a PMU's sample to the set-point write at the device, with traffic and three masters",
     "journal": "events on the disk per second, beside a row per event in SQLite",
     "history": "samples recorded, bytes each, a day of a point, forwarding; beside influxdb-client",
     "alarms_flood": "alarms: turns of the core's loop while a batch raises 1,000 of them",
