@@ -22,7 +22,7 @@ ARGS ?=
 LOCK_ARGS := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 # What `pip install .` packs: a change of any of it installs the gateway again.
-PACKED := $(shell find gateway protocols hmi config pointmaps -type f -not -name '*.pyc' 2>/dev/null)
+PACKED := $(shell find gateway protocols hmi config pointmaps -type f -not -name '*.pyc' -not -path 'hmi/screenshots/*' 2>/dev/null)
 
 .PHONY: run test lint bench fuzz104 fuzzdnp3 fuzzopcua soe screenshots lock sbom clean python
 
