@@ -161,10 +161,16 @@ class DemoSite:
         return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False)
 
     def point(self, name: str) -> dict[str, Any]:
-        """A point as `gridgate points --json` shows it."""
-        done = self.cli("points", name, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[0])
+        """A point as `gridgate points --json` shows it; waits for a core that is starting, or slow to answer."""
+
+        def look() -> dict[str, Any] | None:
+            done = self.cli("points", name, "--json")
+            if "no gateway runs" in done.stderr:
+                return None
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout.splitlines()[0])
+
+        return wait_until(look, f"the gateway to tell of {name}")
 
     @property
     def pid(self) -> int:
