@@ -36,7 +36,7 @@ MEASUREMENTS: Final = {
     "hmi_stream": "HMI: 10,000 points with 2,000 changes/s to 5 browsers' WebSockets: CPU of the process, delay",
     "hmi_search": "HMI: a search over 100,000 points with two masters' addresses",
     "hmi_page": "HMI: first contentful paint in Chromium on loopback, weight of the first page and of all pages",
-    "hmi_trends": "HMI: a trend of 20 points to 1,000 buckets, over an hour, a day and 30 days of a sample a second",
+    "hmi_trends": "HMI: a trend of 20 points to 1,000 buckets, over an hour, a day and 30 days of samples",
     "start_10k": "start to a complete interrogation of 10,000 points",
 }
 """Each is the module ``bench.<name>`` with a function ``measure() -> Iterable[Result]``."""
