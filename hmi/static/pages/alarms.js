@@ -44,7 +44,7 @@ class AlarmPage {
     this._filters(path[1] ?? "");
     this.flood = h("p", {class: "flood", role: "status", hidden: true});
     this.summary = h("p", {class: "summary", role: "status"});
-    this.rows = new Rows(this._columns(), {rowHeight: 52, label: `Alarms: ${view.words}`, onpick: (alarm) => this._choose(alarm),
+    this.rows = new Rows(this._columns(), {rowHeight: 60, label: `Alarms: ${view.words}`, onpick: (alarm) => this._choose(alarm),
       rowClass: (alarm) => (alarm.hidden || alarm.acknowledged ? "" : "asking")});
     this.rows.element.addEventListener("keydown", (event) => this._key(event));
     this.detail = h("section", {class: "panel detail", "aria-label": "The chosen alarm", "aria-live": "polite"});
@@ -235,7 +235,7 @@ class AlarmPage {
         line("Limit", limitWords(alarm)),
         line("Point", h("a", {href: `#/points/${place}`}, alarm.point), " (", h("a", {href: `#/trends/${place}`}, "trend"), ")"),
         line("Now", this.value),
-        line("Value at the last change", alarm.value === null ? "" : `${number(alarm.value)} ${alarm.unit} (${alarm.quality})`),
+        line("At its last change", alarm.value === null ? "" : `${number(alarm.value)} ${alarm.unit} (${alarm.quality})`),
         line("Came", alarm.raised_ms ? stamp(alarm.raised_ms) : ""), line("Returned", alarm.returned_ms && !alarm.active ? stamp(alarm.returned_ms) : ""),
         line("Came so often", alarm.count ? String(alarm.count) : ""),
         line("First-out group", alarm.group ? `${alarm.group}, number ${alarm.number_in_group}${alarm.first_out ? ": came first" : ""}` : ""),
