@@ -65,22 +65,23 @@ def test_events_are_paged_filtered_and_exported(whole: HmiSite) -> None:
     for order in ("on", "off"):
         whole.site.order(f"local {order}")
         wait_until(lambda wanted=order: states(vera, **local)[:1] == [wanted], f"local {order}", 40)
-    for kind in ("soe", "action"):
+    for kind, limit in (("soe", 40), ("action", 2)):
         seen, before = [], ""
         end_ms = found(vera, kind=kind)[0]["time_ms"] + 1
         while before is not None:
             more = {"before": before} if before else {}
-            page = vera.get("/api/events", kind=kind, limit=7, end_ms=end_ms, **more)
+            page = vera.get("/api/events", kind=kind, limit=limit, end_ms=end_ms, **more)
             seen += [tuple(event.values()) for event in page["events"]]
             before = page["before"]
         at_once = [tuple(e.values()) for e in found(vera, kind=kind, limit=1000, end_ms=end_ms)]
-        assert len(seen) > 7 and seen == [event for event in at_once if event in set(seen)], "late ones may have come"
-    begun = found(vera, point="bess1/pcs/*", text="local")
+        kept = [event for event in at_once if event in set(seen)]  # late ones may have come meanwhile
+        assert len(seen) > 2 and kept and seen[: len(kept)] == kept
+    begun = found(vera, point="bess1/pcs/*", text="local", limit=1000)
     assert begun and all(event["point"].startswith("bess1/pcs/") for event in begun)
     times = [event["time_ms"] for event in begun]
-    first, last = min(times), max(times)
-    assert found(vera, end_ms=first, point="bess1/pcs/*", text="local") == []
-    later = [e["time_ms"] for e in found(vera, start_ms=last, text="local", point="bess1/pcs/*")]
+    first, last = min(times), max(times)  # in ms: 0.2 µs of it are lost on the way
+    assert found(vera, end_ms=first - 0.01, point="bess1/pcs/*", text="local") == []
+    later = [e["time_ms"] for e in found(vera, start_ms=last - 0.01, text="local", point="bess1/pcs/*")]
     assert last in later and min(later) == last
     file = list(csv.DictReader(io.StringIO(vera.get("/api/events/file", **local).decode())))
     assert {row["state"] for row in file} >= {"on", "off"} and all(row["time"].endswith("Z") for row in file)
