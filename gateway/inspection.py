@@ -9,7 +9,8 @@ the forms::
     {"link": 3, "time_ns": 1700000000000000000, "is": "opened" | "data" | "closed", "out": true, "data": "6804..."}
     {"error": "why nothing (more) comes"}
 
-To ``{"get": "links"}`` the answer is one line, ``{"links": {MASTER: see LinkBook.facts, ...}}``.
+To ``{"get": "reported", "row": 12}`` the answer is ``{"reported": {MASTER: [value, quality] or null, ...}}``: what each
+master was last told of a point. To ``{"get": "links"}`` it is ``{"links": {MASTER: see LinkBook.facts, ...}}``.
 
 A link is introduced before its first record; `whole` says that its beginning is there. The end is that of the stream.
 """
@@ -20,6 +21,7 @@ import asyncio
 import contextlib
 import json
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,7 +47,15 @@ def inspection_path(state_dir: Path, server: str) -> Path:
 class Inspection:
     """Serves a `TraceRing` on a Unix socket of mode 0600."""
 
-    def __init__(self, path: Path, masters: list[str], ring: TraceRing, log: Log) -> None:
+    def __init__(
+        self,
+        path: Path,
+        masters: list[str],
+        ring: TraceRing,
+        log: Log,
+        reported: Callable[[str, int], tuple[float, int] | None] = lambda master, row: None,
+    ) -> None:
+        self._reported = reported
         self._path = path
         self._masters = masters
         self._ring = ring
@@ -91,6 +101,12 @@ class Inspection:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await self._asked(reader)
+        if request.get("get") == "reported":
+            row = request.get("row")
+            told = {master: self._reported(master, row if isinstance(row, int) else -1) for master in self._masters}
+            writer.write(_line(reported=told))
+            await writer.drain()
+            return
         if request.get("get") == "links":
             writer.write(_line(links={master: self._ring.book.facts(master) for master in self._masters}))
             await writer.drain()

@@ -67,7 +67,8 @@ class Worker:
             self.port.history = HistoryOnDemand(plan.history)
         self.server = make(entry.plan, self.port)
         path = inspection_path(plan.state_dir, entry.name)
-        self.inspection = Inspection(path, entry.masters, self.port.trace, log)
+        reported = getattr(self.server, "reported", lambda master, row: None)
+        self.inspection = Inspection(path, entry.masters, self.port.trace, log, reported)
         self._primed = asyncio.Event()
 
     def feed_confirmed(self, confirmed: dict[str, int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from gateway.contracts.server import LinkName
@@ -15,6 +16,22 @@ from gateway.tracereader import Listener, TraceError, tell
 
 _LINE_BYTES: Final = 4 << 20
 _AT_ONCE: Final = 32
+
+
+async def ask_worker(state_dir: Path, server: str, request: dict[str, Any], timeout_s: float) -> dict[str, Any] | None:
+    """One question to a server's worker; None when it does not answer."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            with short_path(inspection_path(state_dir, server)) as address:
+                reader, writer = await asyncio.open_unix_connection(address, limit=_LINE_BYTES)
+            try:
+                writer.write(json.dumps(request).encode() + b"\n")
+                told = json.loads(await reader.readline())
+            finally:
+                writer.close()
+    except (OSError, ValueError):  # TimeoutError is an OSError
+        return None
+    return told if isinstance(told, dict) else None
 
 
 async def follow_trace(

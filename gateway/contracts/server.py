@@ -127,6 +127,9 @@ class OutputServer(Protocol):
         """
         ...
 
+    # A server that knows it has ``reported(master: str, row: int) -> tuple[float, int] | None``: value and quality that
+    # this master was last told of a row; None for a row that it was never told, or does not have.
+
     async def start(self) -> None:
         """Listen. Raises `OSError` when the address is taken."""
         ...

@@ -65,6 +65,11 @@ class Deadband:
         """Last reported; no quality that exists (every bit set) where nothing was."""
         return self._quality[index]
 
+    def last(self, index: int) -> tuple[float, int] | None:
+        """Value and quality last reported; None where nothing was."""
+        quality = int(self._quality[index])
+        return None if quality == int(_NEVER) else (float(self._value[index]), quality)
+
     def forget(self, index: Index) -> None:
         """As if nothing had been reported: the next value passes."""
         self._quality[index] = _NEVER

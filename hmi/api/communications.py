@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,14 +14,13 @@ from starlette.responses import Response
 from gateway.contracts.doctor import Verdict
 from gateway.contracts.server import DescribedFrame
 from gateway.examination import examine
-from gateway.feed.address import short_path
-from gateway.inspection import inspection_path
 from gateway.points.quality import UNUSABLE
 from gateway.siteplan import ServerEntry
 from gateway.tracereader import CaptureFile, ServerNotRunning, TraceError, describers, lines, tell
 from gateway.users.roles import Role
 from hmi.desk import Desk
 from hmi.endpoint import Answer, Body, Endpoint, Topic, Visit
+from hmi.following import ask_worker
 from hmi.refusal import Refusal
 from hmi.traffic import Traffic
 
@@ -167,18 +165,8 @@ def _device(desk: Desk, name: str, states: Mapping[str, Any], counters: Mapping[
 
 async def _links(desk: Desk, entry: ServerEntry) -> dict[str, Any] | None:
     """What a server's process says of its masters; None: it does not answer."""
-    try:
-        async with asyncio.timeout(_ASK_S):
-            with short_path(inspection_path(desk.site.state_dir, entry.name)) as address:
-                reader, writer = await asyncio.open_unix_connection(address, limit=1 << 20)
-            try:
-                writer.write(b'{"get": "links"}\n')
-                told = json.loads(await reader.readline())
-            finally:
-                writer.close()
-    except (OSError, ValueError):  # TimeoutError is an OSError
-        return None
-    found: dict[str, Any] | None = told.get("links") if isinstance(told, dict) else None
+    told = await ask_worker(desk.site.state_dir, entry.name, {"get": "links"}, _ASK_S)
+    found: dict[str, Any] | None = None if told is None else told.get("links")
     return found
 
 

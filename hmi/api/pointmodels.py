@@ -115,6 +115,17 @@ class MasterOfPoint(Answer):
     """Name of the point that says whether it is connected; empty: there is none."""
 
 
+class Reported(Answer):
+    """What a master was last told of a point, by itself or because it asked."""
+
+    server: str
+    master: str
+    known: bool
+    """False: nothing was told, or the server does not say."""
+    value: float | None = None
+    quality: str = ""
+
+
 class HeldPoint(Answer):
     name: str
     value: float | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import datetime
 import io
@@ -14,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 
 from gateway.contracts.command import Action, Stage
 from gateway.points.model import NO_ROW, Kind
-from gateway.points.quality import Quality
+from gateway.points.quality import ALL_FLAGS, Quality
 from gateway.users.roles import Role
 from hmi.api.pointmodels import (
     AlarmOfPoint,
@@ -30,6 +31,7 @@ from hmi.api.pointmodels import (
     PointLine,
     PointPage,
     Reasoned,
+    Reported,
     SmallTrend,
     Tree,
     TreeQuery,
@@ -37,6 +39,7 @@ from hmi.api.pointmodels import (
 )
 from hmi.desk import Desk
 from hmi.endpoint import Body, Endpoint, Topic, Visit
+from hmi.following import ask_worker
 from hmi.heldrecord import Holder, holders
 from hmi.pointbook import HELD, PointBook, begin, book_of
 from hmi.refusal import Refusal
@@ -44,6 +47,7 @@ from hmi.refusal import Refusal
 FOLDERS_SHOWN: Final = 2_000
 HELD_SHOWN: Final = 500
 _LINES_AT_ONCE: Final = 500
+_ASK_S: Final = 2.0
 
 # -- lists -------------------------------------------------------------------------------------------------------------
 
@@ -195,6 +199,31 @@ def _master(desk: Desk, server: str, protocol: str, master: str, address: str) -
     return MasterOfPoint(server=server, protocol=protocol, master=master, address=address, online=online)
 
 
+async def _reported(visit: Visit) -> list[Reported]:
+    """Of every master that has the point; the servers' own processes are asked."""
+    row = visit.desk.row(visit.query.name)
+    uses = [use.uses for use in book_of(visit.desk).uses(row) if use.uses.master]
+    servers = list(dict.fromkeys(each.server for each in uses))
+    request = {"get": "reported", "row": row}
+    asked = (ask_worker(visit.desk.site.state_dir, server, request, _ASK_S) for server in servers)
+    told = dict(zip(servers, await asyncio.gather(*asked), strict=True))
+    return [_told(each.server, each.master, told[each.server]) for each in uses]
+
+
+def _told(server: str, master: str, told: dict[str, Any] | None) -> Reported:
+    found = ((told or {}).get("reported") or {}).get(master)
+    if not found:
+        return Reported(server=server, master=master, known=False)
+    value = float(found[0])
+    return Reported(
+        server=server,
+        master=master,
+        known=True,
+        value=value if math.isfinite(value) else None,
+        quality=Quality(int(found[1]) & int(ALL_FLAGS)).words,
+    )
+
+
 async def _trend(visit: Visit) -> SmallTrend:
     query: TrendQuery = visit.query
     visit.desk.row(query.name)
@@ -307,6 +336,15 @@ TOPIC: Final = Topic(
             media="text/csv",
         ),
         _reading("/api/points/facts", _facts, Named, PointFacts, "Everything about one point.", responses=_UNKNOWN),
+        _reading(
+            "/api/points/reported",
+            _reported,
+            Named,
+            list[Reported],
+            "What each master was last told of a point.",
+            responses=_UNKNOWN,
+            quiet=True,
+        ),
         _reading(
             "/api/points/trend",
             _trend,

@@ -80,6 +80,11 @@ class EventStore:
         self._gone: list[Numbers] = []
         self._restore()
 
+    def reported(self, row: int) -> tuple[float, int] | None:
+        """Value and quality of a table row that was last made an event; None: none was."""
+        _, positions = self._lookup.find(np.array([row], np.uint32))
+        return None if not len(positions) else self.deadband.last(int(positions[0]))
+
     def _restore(self) -> None:
         """What the queue has from before this process: what was last reported, and events that wait."""
         size = len(self._database)

@@ -63,6 +63,11 @@ class Dnp3Server:
     def commanded(self, row: int, feedback: int, remote: bool) -> None:
         """A command was written to the field; its effect is told as an event like any other."""
 
+    def reported(self, master: str, row: int) -> tuple[float, int] | None:
+        """See `gateway.contracts.OutputServer`."""
+        association = self.associations.get(master)
+        return None if association is None else association.outstation.store.reported(row)
+
     async def start(self) -> None:
         """Listen, dial, open the line. Raises `OSError` when the address is taken or a certificate cannot be read."""
         loop = asyncio.get_running_loop()

@@ -110,6 +110,11 @@ class Iec104Server:
         for group in self.groups.values():
             group.station.commanded(row, feedback, remote, until)
 
+    def reported(self, master: str, row: int) -> tuple[float, int] | None:
+        """See `gateway.contracts.OutputServer`."""
+        group = self.groups.get(master)
+        return None if group is None else group.station.reported(row)
+
     async def start(self) -> None:
         """Listen. Raises `OSError` when the address is taken or a certificate cannot be read."""
         for group in self.groups.values():

@@ -91,6 +91,11 @@ class Station:
         stations = self.bindings.stations if options.end_of_initialisation else []
         self._initialised = [(address, POWER_ON) for address in stations]
 
+    def reported(self, row: int) -> tuple[float, int] | None:
+        """Value and quality of a table row that this master was last told; None: it was told none."""
+        _, index = self.bindings.of_rows(np.array([row], np.uint32))
+        return None if not len(index) else self._deadband.last(int(index[0]))
+
     def resume(self, confirmed_seq: int) -> None:
         """The core holds that this master needs no feed record up to this one; the queue may know of more."""
         self._confirmed_seq = self.queue.resume(confirmed_seq)

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.kit.gateway import wait_until
 from tests.kit.hmikit import HmiSite, accessible, desk, fits, needs_chromium
+from tests.peers.threaded104 import Threaded104
 
 
 def test_a_search_finds_points_by_name_words_and_address(hmi: HmiSite) -> None:
@@ -38,6 +39,20 @@ def test_everything_about_one_point(hmi: HmiSite) -> None:
     assert {each["name"].rpartition("/")[2] for each in facts["alarms"]} >= {"l", "h"}
     unknown = hmi.caller("vera").http.get("/api/points/facts", params={"name": "no/such"})
     assert unknown.status_code == 404
+
+
+def test_what_each_master_was_last_told(hmi: HmiSite) -> None:
+    vera, name = hmi.caller("vera"), "poi/frequency"
+    with Threaded104(hmi.site.port) as sldc:
+        sldc.interrogate()
+
+        def told() -> bool:
+            found = {each["master"]: each for each in vera.get("/api/points/reported", name=name)}
+            main = found["sldc-main"]
+            return main["known"] and main["quality"] == "good" and 49 < main["value"] < 51
+
+        wait_until(told, "the SLDC to have been told the frequency")
+    assert vera.get("/api/points/reported", name="system/audit/failing") == []
 
 
 def test_the_list_is_exported_as_shown(hmi: HmiSite) -> None:

@@ -54,7 +54,24 @@ export class PointDetail {
     ];
     const ticking = setInterval(() => this._draw(), 1000);
     this._end.push(() => clearInterval(ticking));
+    if (facts.masters.some((master) => master.master)) {
+      // The servers' processes know it; the stream does not carry it for points that nobody looks at.
+      const asking = setInterval(() => this._askReported(turn), 2000);
+      this._end.push(() => clearInterval(asking));
+      this._askReported(turn);
+    }
     this._draw();
+  }
+
+  async _askReported(turn) {
+    const told = await get("/api/points/reported", {name: this._point.name}).catch(() => []);
+    if (this._turn !== turn) return;
+    for (const each of told) {
+      const place = this._reported?.get(`${each.server}/${each.master}`);
+      if (!place) continue;
+      const value = each.value === null ? "no number" : number(each.value);
+      text(place, each.known ? `, last told ${[value, this._point.unit].filter(Boolean).join(" ")} (${each.quality})` : ", not told yet");
+    }
   }
 
   close() {
@@ -157,6 +174,7 @@ export class PointDetail {
 
   _show(facts) {
     this._point = facts;
+    this._reported = new Map();
     this._masters = facts.masters.filter((master) => master.online).map((master) => ({online: master.online, state: h("span", {}, "–")}));
     replace(this._buttons);
     this._held = undefined;
@@ -181,7 +199,9 @@ export class PointDetail {
       h("h3", {}, "Where it goes"),
       facts.masters.length ? h("ul", {class: "plain"}, facts.masters.map((master) => {
         const line = this._masters.find((each) => each.online === master.online);
-        return h("li", {}, h("strong", {}, master.master || master.server), ` (${master.protocol}): ${master.address} `, line ? line.state : null);
+        const told = h("span", {});
+        this._reported.set(`${master.server}/${master.master}`, told);
+        return h("li", {}, h("strong", {}, master.master || master.server), ` (${master.protocol}): ${master.address} `, line ? line.state : null, told);
       })) : h("p", {}, "No master gets it."),
       facts.alarms.length ? [h("h3", {}, "Alarms"), h("ul", {class: "plain"}, facts.alarms.map((alarm) =>
         h("li", {}, h("span", {class: `tag ${alarm.state === "normal" ? "" : alarm.priority}`}, alarm.priority), ` ${alarm.message}: ${alarm.state}`)))] : null);
