@@ -49,7 +49,7 @@ def test_documents_logs_backup_and_attestation(hmi: HmiSite) -> None:
 @needs_chromium
 def test_esha_changes_a_deadband_and_takes_it_back(hmi: HmiSite, browser: Browser) -> None:
     dnp3, core = hmi.site.child("dnp3 rldc"), hmi.site.child("core")
-    with desk(browser, hmi, "esha", "engineering/configuration") as page:
+    with desk(browser, hmi, "esha", "engineering/configuration", restarts=True) as page:
         page.get_by_role("button", name="Begin a candidate").click()
         expect(page.get_by_role("button", name="Discard")).to_be_visible()
         page.get_by_role("button", name="demo_sldc_iec104.csv").click()

@@ -114,17 +114,18 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextlib.contextmanager
-def desk(browser: Browser, hmi: HmiSite, name: str, address: str = "", **context: Any) -> Iterator[Page]:
-    """A page on which this person has logged in, at ``#/address``. Errors in the page's console fail the test."""
+def desk(
+    browser: Browser, hmi: HmiSite, name: str, address: str = "", *, restarts: bool = False, **context: Any
+) -> Iterator[Page]:
+    """A page on which this person has logged in, at ``#/address``. Errors in the page's console fail the test.
+
+    `restarts`: the HMI's own process is started anew meanwhile, and that the page cannot reach it then is no trouble.
+    """
     place: BrowserContext = browser.new_context(**context)
     page = place.new_page()
     troubles: list[str] = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
-    # A refusal that the page shows to the person is no trouble.
-    page.on(
-        "console",
-        lambda said: troubles.append(said.text) if said.type == "error" and "status of" not in said.text else None,
-    )
+    page.on("console", lambda said: troubles.append(said.text) if _trouble(said, restarts) else None)
     page.goto(f"{hmi.url}/#/{address}")
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
@@ -137,8 +138,10 @@ def desk(browser: Browser, hmi: HmiSite, name: str, address: str = "", **context
         place.close()
 
 
-def _trouble(said: ConsoleMessage) -> bool:
-    return said.type == "error" and "status of" not in said.text
+def _trouble(said: ConsoleMessage, restarts: bool) -> bool:
+    """A refusal that the page shows to the person is none."""
+    away = restarts and ("net::ERR_" in said.text or "WebSocket connection" in said.text)
+    return said.type == "error" and "status of" not in said.text and not away
 
 
 def accessible(page: Page) -> None:
