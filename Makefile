@@ -17,7 +17,7 @@ RUN_VENV := .venv-run
 TEST_VENV := .venv-test
 TOOL_VENV := .venv-tools
 NODE_PEER := tests/peers/nodeopcua
-PYTEST_ARGS ?= -n 2 --dist worksteal
+PYTEST_ARGS ?= -n 3 --dist worksteal
 ARGS ?=
 LOCK_ARGS := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
