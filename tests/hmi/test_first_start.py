@@ -23,7 +23,7 @@ from gateway.tls.certificates import fingerprint, pem_blocks
 from gateway.users.store import read_users
 from hmi.owncertificate import keep_own
 from hmi.plan import HmiPlan, HmiTls
-from tests.kit.gateway import ENVIRONMENT, START_S, DemoSite, wait_until
+from tests.kit.gateway import ENVIRONMENT, START_S, DemoSite, listens, wait_until
 from tests.kit.hmikit import needs_chromium
 
 OWN = "the password of the first administrator"
@@ -81,6 +81,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
         listening = threading.Thread(target=seen.listen, args=(ours,), daemon=True)
         listening.start()
         wait_until(lambda: "gateway serves" in seen.text, "the gateway to serve", START_S)
+        wait_until(lambda: listens(site.hmi_port), "the HMI, which may be later than the rest", START_S)
         yield seen
         site.stop(15)
         listening.join(5)

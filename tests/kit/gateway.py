@@ -42,6 +42,15 @@ def free_ports(count: int) -> list[int]:
             sock.close()
 
 
+def listens(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
 def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = START_S) -> Any:
     """The first truthy answer of `condition`; fails, saying what was awaited."""
     end = time.monotonic() + timeout_s

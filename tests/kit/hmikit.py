@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 
 from gateway.users.roles import Role
 from gateway.users.store import User, hash_password, write_users
-from tests.kit.gateway import START_S, DemoSite, wait_until
+from tests.kit.gateway import START_S, DemoSite, listens, wait_until
 
 CHROMIUM: Final = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")
@@ -39,6 +39,7 @@ def hmi_site(
         before(site)
         site.start_simulator()
         site.start()
+        wait_until(lambda: listens(site.hmi_port), "the HMI, which may be later than the rest")
         hmi = HmiSite(site)
         try:
             yield hmi
