@@ -117,9 +117,11 @@ def test_a_master_sees_the_summary_and_acknowledges_everything(tmp_path: Path) -
             try:
                 await master.start()
                 # It listens and acknowledges while the command line works, which may take longer than t1.
-                await asyncio.gather(asyncio.to_thread(demo.cli, "force", TEMPERATURE, "75"), _told(master, 1.0))
+                await asyncio.gather(
+                    asyncio.to_thread(demo.cli, "force", TEMPERATURE, "75"), _told(master, lambda count: count >= 1)
+                )
                 await master.send(asdu(45, 6, 1, ACKNOWLEDGE_ALL, "01"))
-                await _told(master, 0.0)
+                await _told(master, lambda count: count == 0)
             finally:
                 await master.close()
 
@@ -129,11 +131,12 @@ def test_a_master_sees_the_summary_and_acknowledges_everything(tmp_path: Path) -
         assert demo.stop() == 0
 
 
-async def _told(master: Raw104, count: float) -> None:
-    """The number of unacknowledged alarms comes as an event."""
+async def _told(master: Raw104, fits: Callable[[float], bool]) -> None:
+    """The number of unacknowledged alarms comes as an event; others than ours may be among them."""
     while True:
         frame = await master.hear_i(60.0)
+        await master.acknowledge()
         if frame.type_id == 36:
             for ioa, octets in frame.objects(12):
-                if ioa == UNACKNOWLEDGED and struct.unpack("<f", octets[:4])[0] == count:
+                if ioa == UNACKNOWLEDGED and fits(struct.unpack("<f", octets[:4])[0]):
                     return
