@@ -26,6 +26,7 @@ _ONE: Final = "/api/commissioning/tests/{id}"
 _NO_TEST: Final = {404: "no such test or point", 409: "not possible now"}
 
 TOPIC: Final = Topic(
+    begin=_calls.begin_topic,
     endpoints=[
         Endpoint(
             method="GET",
@@ -151,5 +152,5 @@ TOPIC: Final = Topic(
             summary="The FAT or SAT sheet to be printed.",
             responses=_NO_TEST,
         ),
-    ]
+    ],
 )

@@ -297,15 +297,24 @@ async def _restore(visit: Visit) -> Configuration:
     return await _configuration(visit)
 
 
+def _settled(versions: Versions) -> None:
+    if versions.pending():
+        versions.settle()
+
+
 def _begin_topic(desk: Desk) -> None:
     async def settle() -> None:
         """A change that was pending when this process was started anew by it comes to its end."""
+        told = ""
         while True:
             await asyncio.sleep(_SETTLE_S)
-            versions = Versions(_workspace(desk))
-            if versions.pending():
-                with contextlib.suppress(Refusal):
-                    await desk.on_disk(versions.settle)
+            try:
+                await desk.on_disk(_settled, Versions(_workspace(desk)))
+                told = ""
+            except (Refusal, OSError, ValueError) as error:
+                if str(error) != told:
+                    desk.log.error("a changed configuration cannot be settled", cause=str(error))
+                told = str(error)
 
     desk.background.append(settle)
 

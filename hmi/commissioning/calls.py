@@ -8,12 +8,16 @@ import time
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
 from pydantic import Field
 from starlette.responses import Response
 
 from gateway import __version__
 from gateway.contracts.command import Action, Stage
+from gateway.points.quality import Quality
 from gateway.siteplan import ServerEntry
+from gateway.users.roles import Role
+from hmi.access.person import Person
 from hmi.commissioning.doing import awaited_command, items_of, soe_selftest
 from hmi.commissioning.observe import observe
 from hmi.commissioning.page import write_sheet
@@ -23,6 +27,7 @@ from hmi.desk import Desk
 from hmi.endpoint import Answer, Body, Visit
 from hmi.refusal import Refusal
 
+_SELF: Final = Person(name="commissioning", role=Role.ENGINEER)
 _SHOW_S: Final = 3.0
 """How long after a drive a frame about the point is waited for."""
 _MORE_S: Final = 0.4
@@ -105,6 +110,20 @@ class Commissioning:
         self._locks: dict[str, asyncio.Lock] = {}
         self._held: dict[int, asyncio.Task[None]] = {}
         self._soe = asyncio.Lock()
+
+    def begin_topic(self, desk: Desk) -> None:
+        """Test values that a process before this one put in, and whose time nobody keeps any more, are released."""
+
+        async def release_forgotten() -> None:
+            flags = np.uint32(Quality.TEST | Quality.SUBSTITUTED)
+            for row in np.flatnonzero((desk.client.mirror.quality & flags) == flags).tolist():
+                if row not in self._held:
+                    text = "the test value's time is not kept any more: the HMI was started anew"
+                    await desk.command(_SELF, Action.RELEASE, row=row, text=text)
+                    desk.log.warning("a forgotten test value is released", point=desk.catalogue.names[row])
+            await asyncio.Event().wait()  # no background work is to end
+
+        desk.background.append(release_forgotten)
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())

@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, expect
 
-from tests.kit.gateway import wait_until
+from tests.kit.gateway import listens, wait_until
 from tests.kit.hmikit import Caller, HmiSite, accessible, desk, fits, needs_chromium
 from tests.peers.threaded104 import Threaded104
 
@@ -62,6 +62,18 @@ def test_a_driven_value_is_seen_on_the_wire_and_returns(hmi: HmiSite) -> None:
     mine = [step for step in steps if step.get("point") == point and step["action"] in ("substitute", "release")]
     assert [step["action"] for step in mine] == ["substitute", "release"]
     assert all("esha" in step["origin"] for step in mine)
+
+
+def test_a_test_value_does_not_outlive_the_hmi(hmi: HmiSite) -> None:
+    """The process that keeps its time is killed: the next one lets the point go."""
+    esha, point = hmi.caller("esha"), "poi/frequency"
+    test = begun(esha)
+    order = {"item": number_of(test, point), "value": 51.5, "accept": True, "hold_s": 600}
+    esha.post(f"/api/commissioning/tests/{test['id']}/drive", order)
+    assert hmi.site.point(point)["value"] == 51.5
+    hmi.site.kill_child("hmi")
+    wait_until(lambda: hmi.site.point(point)["value"] < 51, "the field's own value")
+    wait_until(lambda: listens(hmi.site.hmi_port), "the HMI again")
 
 
 def test_a_point_that_the_gateway_acts_on_is_not_driven_by_mistake(hmi: HmiSite) -> None:
