@@ -12,7 +12,8 @@ from protocols.c37118.configuration import Format
 from protocols.c37118.driver import PmuDriver
 from protocols.c37118.simulator import PmuSimulator
 from tests.contract.driver_suite import DevicePeer, DriverSuite
-from tests.kit.pmukit import at, free_udp_port, stream
+from tests.kit.pmukit import at, stream
+from tests.kit.ports import free_port
 from tests.kit.recordingport import RecordingPort
 
 _MAP = """
@@ -86,7 +87,7 @@ class UnaskedPeer(PmuPeer):
     """The same sent over UDP to whoever listens."""
 
     def url(self) -> str:
-        return f"udp-listen://127.0.0.1:{free_udp_port()}"
+        return f"udp-listen://127.0.0.1:{free_port()}"
 
 
 class PmuSuite(DriverSuite):

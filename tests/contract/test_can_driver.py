@@ -15,6 +15,7 @@ from protocols.can.simulator import CanSimulator
 from tests.contract.driver_suite import DevicePeer, DriverSuite
 from tests.kit.cankit import GROUP, device, needs_multicast, own_channel, rows_and_values, write_dbc
 from tests.kit.modbuskit import device_rows
+from tests.kit.ports import free_port
 from tests.kit.recordingport import RecordingPort, until
 
 DBC = """
@@ -109,11 +110,7 @@ class MulticastPeer(CanPeer):
     interface = "udp_multicast"
 
     def bus(self) -> dict[str, Any]:
-        import socket
-
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-            free.bind(("127.0.0.1", 0))
-            return {"channel": GROUP, "options": {"port": free.getsockname()[1]}}
+        return {"channel": GROUP, "options": {"port": free_port()}}
 
 
 class SlcanPeer(CanPeer):

@@ -19,7 +19,7 @@ from gateway.config import load_site
 from gateway.core import Core
 from gateway.points import Quality
 from protocols.modbus.simulator import ModbusSimulator
-from tests.kit.gateway import free_ports
+from tests.kit.ports import free_ports
 from tests.kit.recordingport import RecordingLog, until
 
 PATIENCE_S = 3

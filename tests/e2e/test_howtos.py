@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.kit.gateway import ENVIRONMENT, REPO, START_S, free_ports, wait_until
+from tests.kit.gateway import ENVIRONMENT, REPO, START_S, wait_until
+from tests.kit.ports import free_ports
 
 FOLDER = REPO / "config" / "howto"
 PAGES = sorted(path for path in FOLDER.glob("*.md") if path.name != "README.md")

@@ -14,8 +14,9 @@ import pytest
 from asyncua import Client, ua
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 
-from tests.kit.gateway import ENVIRONMENT, DemoSite, free_ports, wait_until
+from tests.kit.gateway import ENVIRONMENT, DemoSite, wait_until
 from tests.kit.opcuakit import PASSWORD, App
+from tests.kit.ports import free_ports
 
 SERVER = """
   - name: plant-ua

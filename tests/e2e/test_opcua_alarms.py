@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from asyncua import Client, ua
 
-from tests.kit.gateway import DemoSite, free_ports, wait_until
+from tests.kit.gateway import DemoSite, wait_until
 from tests.kit.opcuakit import PASSWORD, App, users
+from tests.kit.ports import free_ports
 
 HOT = "bess1/pcs/cabinet_temp_a/h"
 CONDITION = ua.NodeId("bess1/pcs/cabinet_temp_a|h", 2)

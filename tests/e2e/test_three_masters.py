@@ -22,7 +22,8 @@ from asyncua import Client
 from gateway.cli.session import connected
 from gateway.config import load_site
 from tests.interop.test_yadnp3_master import Yadnp3
-from tests.kit.gateway import C104Master, DemoSite, free_ports
+from tests.kit.gateway import C104Master, DemoSite
+from tests.kit.ports import free_ports
 
 SERVER = """
   - {{name: ua, protocol: opcua, listen: "opc.tcp://127.0.0.1:{port}", allow_none: true, anonymous: true}}

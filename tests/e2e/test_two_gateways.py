@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from protocols.iec104.time56 import Zone, decode
-from tests.kit.gateway import ENVIRONMENT, DemoSite, free_ports, wait_until
+from tests.kit.gateway import ENVIRONMENT, DemoSite, wait_until
+from tests.kit.ports import free_ports
 from tests.peers.raw104 import Frame, Raw104, asdu
 
 DEVICE_MAP = """\

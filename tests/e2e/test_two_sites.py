@@ -19,8 +19,9 @@ from gateway.feed.address import socket_path
 from gateway.feed.client import FeedClient
 from gateway.points import Quality
 from tests.kit.feedkit import QuietLog
-from tests.kit.gateway import REPO, DemoSite, free_ports, wait_until
+from tests.kit.gateway import REPO, DemoSite, wait_until
 from tests.kit.mqttkit import Broker, needs_mosquitto
+from tests.kit.ports import free_ports
 
 
 def soon(condition: Callable[[], Any], what: str) -> None:

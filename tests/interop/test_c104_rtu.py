@@ -16,7 +16,7 @@ import pytest
 from gateway.contracts import DeviceState, Write, WriteRefused
 from gateway.points import Quality
 from protocols.iec104.field.driver import RtuDriver
-from tests.kit.gateway import free_ports
+from tests.kit.ports import free_ports
 from tests.kit.recordingport import RecordingPort, until
 from tests.kit.rtukit import at, rtu
 

@@ -17,8 +17,9 @@ import pytest
 from gateway.feed.address import socket_path
 from gateway.history.plan import InfluxPlan
 from tests.kit.feedkit import until
-from tests.kit.gateway import START_S, free_ports, wait_until
+from tests.kit.gateway import START_S, wait_until
 from tests.kit.historykit import HistorianProcess, core_side, history_plan
+from tests.kit.ports import free_ports
 
 START_NS = 1_795_000_000_000_000_000
 POINTS, SIZE = 5, 14

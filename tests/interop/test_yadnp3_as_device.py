@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import importlib.util
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from gateway.contracts import DeviceState, Pulse, Write, WriteRefused
 from gateway.points import Quality
 from protocols.dnp3.field.driver import OutstationDriver
 from tests.kit.dnp3fieldkit import line, source
+from tests.kit.ports import free_port
 from tests.kit.recordingport import RecordingPort, until
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("opendnp3") is None, reason="no yadnp3 for this platform")
@@ -69,11 +69,6 @@ async def driven(port: int, **keys: Any) -> AsyncIterator[tuple[OutstationDriver
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def online(core: RecordingPort) -> bool:

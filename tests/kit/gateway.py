@@ -20,6 +20,8 @@ from typing import Any
 
 import psutil
 
+from tests.kit.ports import free_ports
+
 REPO = Path(__file__).resolve().parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPO), "GRIDGATE_LOG": "json", "PYTHONUNBUFFERED": "1"}
 
@@ -28,18 +30,6 @@ START_S = 60.0
 """Starting takes a second, or many on a machine that does much else."""
 OTHERS = ("bess1/bms/", "bess1/cell_", "poi/pmu/", "pv1/")
 """What names of points of the other devices begin with."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]
-    finally:
-        for sock in sockets:
-            sock.close()
 
 
 def listens(port: int) -> bool:
@@ -126,8 +116,13 @@ class DemoSite:
         command = [sys.executable, "-m", "gateway.demo.runner", str(self.site), "--seed", str(seed), "--lifeline"]
         with (self.folder / "simulator.log").open("ab") as log:
             self._simulator = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=ENVIRONMENT)
-        log = self.folder / "simulator.log"
-        wait_until(lambda: "simulating" in log.read_text(errors="replace"), "the simulator", START_S)
+        wait_until(self._simulating, "the simulator", START_S)
+
+    def _simulating(self) -> bool:
+        assert self._simulator is not None
+        told = (self.folder / "simulator.log").read_text(errors="replace")
+        assert self._simulator.poll() is None, f"the simulator ended: {told}"
+        return "simulating" in told
 
     def order(self, text: str) -> None:
         """An order to the simulator, such as ``fault on``."""

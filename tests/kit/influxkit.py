@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from tests.kit.gateway import START_S, free_ports, wait_until
+from tests.kit.gateway import START_S, wait_until
+from tests.kit.ports import free_ports
 
 DATABASE = "plant"
 

@@ -28,6 +28,7 @@ from protocols.mqtt.fieldsettings import SETTINGS as FIELD
 from protocols.mqtt.gridplan import ServerPlan
 from protocols.mqtt.gridsettings import SETTINGS as GRID
 from tests.kit.modbuskit import device_rows
+from tests.kit.ports import free_port
 
 MOSQUITTO = shutil.which("mosquitto") or ("/usr/sbin/mosquitto" if Path("/usr/sbin/mosquitto").exists() else "")
 _ids = itertools.count()
@@ -37,13 +38,6 @@ def needs_mosquitto() -> None:
     """Skips where there is no broker."""
     if not MOSQUITTO:
         pytest.skip("mosquitto is not installed")
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class Broker:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -80,13 +79,6 @@ def decode(found: Configuration, bindings: list[Binding], *frames: bytes) -> Bat
     decoder = Decoder(found, bindings)
     assert not decoder.missing, decoder.missing
     return decoder.decode(frames)[0]
-
-
-def free_udp_port() -> int:
-    """A port that nobody listens at just now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @dataclass(slots=True)

@@ -17,7 +17,8 @@ from protocols.c37118.configuration import Format
 from protocols.c37118.frame import Command, FrameType
 from protocols.c37118.played import without
 from protocols.c37118.simulator import PmuSimulator
-from tests.kit.pmukit import Scene, at_work, free_udp_port, stream
+from tests.kit.pmukit import Scene, at_work, stream
+from tests.kit.ports import free_port
 from tests.kit.recordingport import until
 
 MAP = """
@@ -255,7 +256,7 @@ def test_another_rate_than_expected_is_told() -> None:
 
 def test_a_stream_of_another_id_is_told() -> None:
     async def scene() -> None:
-        plan = stream(MAP, timeout_ms=300, url=f"udp-listen://127.0.0.1:{free_udp_port()}")
+        plan = stream(MAP, timeout_ms=300, url=f"udp-listen://127.0.0.1:{free_port()}")
         simulator = PmuSimulator(replace(plan, id=60))
         async with at_work(plan, simulator=simulator) as found:
             await until(lambda: DeviceState.LOST in found.port.states_of("pmu1"), "not ours")
@@ -267,7 +268,7 @@ def test_a_stream_of_another_id_is_told() -> None:
 
 def test_a_listener_hears_one_sender_only() -> None:
     async def scene() -> None:
-        port = free_udp_port()
+        port = free_port()
         plan = stream(MAP, timeout_ms=300, url=f"udp-listen://127.0.0.1:{port}?from=127.0.0.9")
         async with at_work(plan, simulator=PmuSimulator(plan)) as found:
             await until(lambda: DeviceState.LOST in found.port.states_of("pmu1"), "another sender")

@@ -33,6 +33,7 @@ from tests.kit.cankit import (
     write_dbc,
 )
 from tests.kit.modbuskit import device_rows
+from tests.kit.ports import free_port
 from tests.kit.recordingport import RecordingPort, until
 
 DBC = """
@@ -336,19 +337,15 @@ CHILD = """
 
 def test_a_bus_between_two_processes_loses_no_change(tmp_path: Path) -> None:
     needs_multicast()
-    import socket
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port_number = free.getsockname()[1]
-    keys = {"interface": "udp_multicast", "channel": GROUP, "options": {"port": port_number}}
+    number = free_port()
+    keys = {"interface": "udp_multicast", "channel": GROUP, "options": {"port": number}}
     plan = device(write_dbc(tmp_path, DBC), "point,kind,message,signal\nvoltage,analog,Pack,Voltage", **keys)
 
     async def story() -> None:
         port = RecordingPort(1)
         async with running(plan, port) as driver:
             await until(lambda: driver.counters()["bms"]["opens"] == 1, "open")
-            command = [sys.executable, "-c", textwrap.dedent(CHILD), GROUP, str(port_number)]
+            command = [sys.executable, "-c", textwrap.dedent(CHILD), GROUP, str(number)]
             with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as child:
                 await until(lambda: child.poll() is not None, "the other process", 60.0)
             await until(lambda: port.value[0] == 999.0, "the last value")

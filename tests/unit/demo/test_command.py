@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from gateway.paths import shipped
+from tests.kit.ports import free_port
 
 TERMINAL = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
 """Gives what it runs a controlling terminal and passes on what is typed."""
@@ -27,11 +28,6 @@ devices:
   - {{name: pcs1, driver: modbus, url: "tcp://127.0.0.1:{pcs}", unit: 1, map: "{maps}/pcs.csv", prefix: bess1/pcs}}
 servers: []
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 class Terminal:

@@ -18,6 +18,7 @@ from pymodbus.client import ModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
 from gateway.paths import shipped
+from tests.kit.ports import free_ports
 
 SITE = """\
 site: test
@@ -27,12 +28,6 @@ devices:
   - {{name: meter, driver: modbus, url: "tcp://127.0.0.1:{meter}", unit: 1, map: "{maps}/meter.csv", prefix: poi}}
 servers: []
 """
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
 
 
 @dataclass

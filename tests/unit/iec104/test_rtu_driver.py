@@ -13,7 +13,7 @@ from gateway.contracts import DeviceState, Write, WriteLost, WriteRefused
 from gateway.points import Quality
 from protocols.iec104.field.driver import RtuDriver
 from protocols.iec104.field.simulator import RtuSimulator
-from tests.kit.gateway import free_ports
+from tests.kit.ports import free_ports
 from tests.kit.recordingport import RecordingPort, until
 from tests.kit.rtukit import QUICK, at, at_work, rtu
 
