@@ -100,4 +100,5 @@ def test_a_killed_gateway_falls_silent_on_can_and_its_return_moves_nothing(tmp_p
             assert int.from_bytes(said(bus, FAULT)[:2], "little") == COMMUNICATION, "for want of the heartbeat"
             done = demo.cli("command", "bess1/bms/close_contactor", "1")
             assert done.returncode == 0, done.stderr
+            demo.order("frequency 49.5")
             wait_until(lambda: current_a(bus) > 100.0, "power again, when a person wants it")
