@@ -4,6 +4,7 @@
 #   make lint    the quick half of it
 #   make bench   measure, each figure beside its budget or a peer (ARGS="modbus_poll start_10k" for some of them)
 #   make soe     150,000 events to a master over 1,000 cuts of its link, and over kills of the server: none lost
+#   make overload 50,000 changes/s for a minute, full journals, a crowd at every door: shed is counted and told (SECONDS=60)
 #   make fuzz104 a million mutated frames against the IEC 60870-5-104 station
 #   make fuzzdnp3 a million mutated frames against the DNP3 outstation
 #   make fuzzopcua a hundred thousand mutated messages against the OPC UA server
@@ -19,12 +20,14 @@ TOOL_VENV := .venv-tools
 NODE_PEER := tests/peers/nodeopcua
 PYTEST_ARGS ?= -n 3 --dist worksteal
 ARGS ?=
+SECONDS ?= 60
+REPORT ?= var/overload
 LOCK_ARGS := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 # What `pip install .` packs: a change of any of it installs the gateway again.
 PACKED := $(shell find gateway protocols hmi config pointmaps -type f -not -name '*.pyc' -not -path 'hmi/screenshots/*' 2>/dev/null)
 
-.PHONY: run test lint bench fuzz104 fuzzdnp3 fuzzopcua soe screenshots lock sbom clean python
+.PHONY: run test lint bench overload fuzz104 fuzzdnp3 fuzzopcua soe screenshots lock sbom clean python
 
 run: $(RUN_VENV)/installed
 	$(RUN_VENV)/bin/gridgate demo config/demo/site.yaml $(ARGS)
@@ -46,6 +49,9 @@ soe: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/gridgate selftest soe config/demo/site.yaml sldc-main --events 150000 --cuts 200 --kills 50
 	$(TEST_VENV)/bin/gridgate selftest soe config/demo/site.yaml rldc-main --events 150000 --cuts 1000
 	$(TEST_VENV)/bin/gridgate selftest soe config/demo/site.yaml rldc-main --events 150000 --cuts 200 --kills 50
+
+overload: $(TEST_VENV)/installed
+	$(TEST_VENV)/bin/python -m tests.overload --seconds $(SECONDS) --report $(REPORT) $(ARGS)
 
 fuzz104: $(TEST_VENV)/installed
 	GRIDGATE_FUZZ104=1000000 $(TEST_VENV)/bin/pytest $(PYTEST_ARGS) --timeout=7200 \

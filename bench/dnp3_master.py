@@ -79,8 +79,8 @@ def _crc(data: bytes) -> bytes:
     return struct.pack("<H", register ^ 0xFFFF)
 
 
-def _frame(data: bytes) -> bytes:
-    head = struct.pack("<BBBBHH", 5, 0x64, 5 + len(data), DIR_PRM_DATA, OUTSTATION, MASTER)
+def _frame(data: bytes, master: int) -> bytes:
+    head = struct.pack("<BBBBHH", 5, 0x64, 5 + len(data), DIR_PRM_DATA, OUTSTATION, master)
     return head + _crc(head) + data + _crc(data)
 
 
@@ -94,8 +94,9 @@ def _body(frame: memoryview) -> bytes:
 class Master:
     """One connection."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20.0)
+    def __init__(self, port: int, address: int = MASTER, source: str = "127.0.0.1") -> None:
+        self.address = address
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20.0, source_address=(source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._rest = b""
         self._series: list[bytes] = []
@@ -115,7 +116,7 @@ class Master:
         """Short fragments, in one write."""
         out = []
         for fragment in fragments:
-            out.append(_frame(bytes([0xC0 | self._transport]) + fragment))
+            out.append(_frame(bytes([0xC0 | self._transport]) + fragment, self.address))
             self._transport = (self._transport + 1) & 0x3F
         self.socket.sendall(b"".join(out))
 

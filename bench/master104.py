@@ -173,12 +173,12 @@ def _measured(kind: int, cause: int, count: int, body: bytes, now_ns: int) -> Va
     return Values(kind, cause, ioas, found["value"], found["quality"], now_ns)
 
 
-def connect(port: int, timeout_s: float, check: Callable[[], None] = lambda: None) -> Master:
+def connect(port: int, timeout_s: float, check: Callable[[], None] = lambda: None, source: str = "127.0.0.1") -> Master:
     """Connect as soon as the port is open; `check` may raise when waiting has become pointless."""
     end = time.monotonic() + timeout_s
     while True:
         with contextlib.suppress(ConnectionError):
-            connection = socket.create_connection(("127.0.0.1", port), timeout=5.0)
+            connection = socket.create_connection(("127.0.0.1", port), timeout=5.0, source_address=(source, 0))
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return Master(connection)
         check()

@@ -29,6 +29,7 @@ from gateway.history.settings import CheckedHistory, check_history
 from gateway.points.calculated import CalculatedPoint, order
 from gateway.points.expression import Expression, ExpressionError
 from gateway.points.model import KIND_BY_WORD, NO_ROW, Kind
+from gateway.refusals import refused_point
 from gateway.sitemaps import FLOAT_COLUMNS, MapReader, alarm_wish, check_alarm, check_limits
 from gateway.sitemodel import CalculatedSettings, SiteSettings
 from gateway.siteplan import DeviceSystemRows, MasterSystemRows, ServerEntry, SitePlan
@@ -126,6 +127,7 @@ class _Loader:
         alarm_system = alarms.system_points(self._system, seeds)
         history = check_history(top, report)
         history_rows = {} if history is None else self._history_system(history)
+        self._server_system(servers)
         catalogue = points.catalogue()
         screen = check_screen(top, self._path.parent, catalogue, report)
         local_remote = None if control is None else control.local_remote(points, catalogue, report)
@@ -291,6 +293,13 @@ class _Loader:
                 overflow=self._system(f"{at}/overflow", Kind.BINARY, place, f"Events of {master} overflow"),
             )
         return out
+
+    def _server_system(self, servers: list[CheckedServer]) -> None:
+        listening = [server for server in servers if server.settings.listen]
+        named = {server.settings.name: server.section.key_place("name") for server in listening}
+        for name, place in named.items():
+            at = refused_point(name).removeprefix(f"{SYSTEM}/")
+            self._system(at, Kind.COUNTER, place, f"Connections that {name} turned away")
 
     def _history_system(self, history: CheckedHistory) -> dict[str, int]:
         place = history.section.place

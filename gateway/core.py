@@ -341,9 +341,10 @@ class Core:
         self.broker.submit(command, on_outcome)
 
     def publish_system(self, server: str, batch: Changes) -> None:
-        """System points from a worker: only rows below ``system/master/<server>/`` (the historian's own) are taken."""
+        """System points from a worker: only rows of its server and its masters (the historian's own) are taken."""
         names = self.plan.catalogue.names
-        below = "system/history/" if server == HISTORIAN else f"system/master/{server}/"
+        own_server = (f"system/master/{server}/", f"system/server/{server}/")
+        below = "system/history/" if server == HISTORIAN else own_server
         own = [names[row].startswith(below) for row in batch["row"].tolist()]
         batch = batch[np.array(own, np.bool_)]
         self.publish(batch["row"], batch["value"], batch["quality"], batch["time_ns"])

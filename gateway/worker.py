@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -28,7 +28,10 @@ from gateway.log import get_log
 from gateway.points.change import Changes, Rows, Values, changes
 from gateway.points.model import PointCatalogue
 from gateway.processplans import WorkerPlan
+from gateway.refusals import refused_point
 from gateway.trace import TraceRing
+
+REFUSED_EVERY_S: Final = 1.0
 
 
 class _Port:
@@ -69,6 +72,7 @@ class Worker:
         path = inspection_path(plan.state_dir, entry.name)
         reported = getattr(self.server, "reported", lambda master, row: None)
         self.inspection = Inspection(path, entry.masters, self.port.trace, log, reported)
+        self._name = entry.name
         self._primed = asyncio.Event()
 
     def feed_confirmed(self, confirmed: dict[str, int]) -> None:
@@ -88,11 +92,24 @@ class Worker:
     def feed_commanded(self, row: int, feedback: int, remote: bool) -> None:
         self.server.commanded(row, feedback, remote)
 
+    async def _tell_refused(self) -> None:
+        """How many connections the server has turned away, as its system point; for ever."""
+        await self._primed.wait()
+        row, told = self.port.catalogue.rows.get(refused_point(self._name)), -1
+        while row is not None and (count := getattr(self.server, "refused", None)) is not None:
+            if not self.client.connected:  # the next core knows nothing yet
+                told = -1
+            elif count != told:
+                told = count
+                self.port.publish(np.array([row], np.uint32), np.array([float(count)]))
+            await asyncio.sleep(REFUSED_EVERY_S)
+
     async def run(self, child: Child) -> None:
         """Serve until told to stop. Raises `OSError` when the listen address cannot be had."""
         feed = asyncio.create_task(self.client.run())
         stopping = asyncio.create_task(child.stopping.wait())
         primed = asyncio.create_task(self._primed.wait())
+        telling = asyncio.create_task(self._tell_refused())
         try:
             await asyncio.wait({primed, stopping, feed}, return_when=asyncio.FIRST_COMPLETED)
             if primed.done():
@@ -105,7 +122,7 @@ class Worker:
             if feed.done():
                 feed.result()
         finally:
-            for task in (feed, stopping, primed):
+            for task in (feed, stopping, primed, telling):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task

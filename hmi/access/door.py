@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.contracts.log import Log
+from gateway.refusals import Refusals
 from gateway.tls.door import TlsDoor
 from gateway.tls.words import words
 from hmi.access.http import Http
@@ -27,12 +28,16 @@ class Door:
 
     def __init__(self, peers: Peers, tls: TlsDoor | None, log: Log) -> None:
         self.crowd = Crowd(MOST, MOST_OF_PEER)
-        self._peers, self.tls, self._log = peers, tls, log
+        self._peers, self.tls = peers, tls
         self._in: dict[asyncio.BaseProtocol, str] = {}
         """In the order in which they came, with their peers' addresses."""
         self._shaking: set[asyncio.Task[None]] = set()
-        self._told: set[tuple[str, str]] = set()
-        self.turned_away = 0
+        self._refusals = Refusals(log, _TOLD)
+
+    @property
+    def turned_away(self) -> int:
+        """Connections that were refused or gave way to others, since start."""
+        return self._refusals.count
 
     def entry(self, make: Callable[[], Http]) -> asyncio.Protocol:
         """What a new connection meets; `make` makes what it meets when it is let in."""
@@ -64,11 +69,8 @@ class Door:
             self.crowd.leave(peer)
 
     def tell(self, peer: str, cause: str) -> None:
-        """Once per peer and cause, in the log."""
-        self.turned_away += 1
-        if (peer, cause) not in self._told and len(self._told) < _TOLD:
-            self._told.add((peer, cause))
-            self._log.warning("connection refused", peer=peer, cause=cause)
+        """Counted; once per peer and cause in the log."""
+        self._refusals.refuse(peer, cause)
 
     def _make_room(self, peer: str) -> bool:
         """The one that has waited longest gives way: of this peer, or of the peer with most of them."""
@@ -77,6 +79,7 @@ class Door:
             if of == crowded and isinstance(each, Http | _Entry) and each.resting:
                 each.transport.abort()
                 self.left(each)
+                self.tell(of, "silent, and its place was needed")
                 return True
         return False
 

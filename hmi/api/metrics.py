@@ -13,6 +13,7 @@ from starlette.responses import Response
 from gateway import __version__
 from gateway.alarms.model import AlarmState, Priority
 from gateway.points.quality import UNUSABLE, Quality
+from gateway.refusals import refused_point
 from hmi.access.inside import Inside
 from hmi.access.peers import Peers
 from hmi.desk import Desk
@@ -105,7 +106,16 @@ def _masters(desk: Desk) -> list[Family]:
     for (server, master), rows in desk.site.master_system.items():
         for key, family in families.items():
             family.add(plant.number(getattr(rows, key)), server=server, master=master)
-    return list(families.values())
+    return [*families.values(), _refused(desk)]
+
+
+def _refused(desk: Desk) -> Family:
+    plant, rows = Plant(desk), desk.site.catalogue.rows
+    family = Family("gridgate_server_refused_total", "counter", "Connections that the server has turned away.")
+    for entry in desk.site.servers:
+        if (row := rows.get(refused_point(entry.name))) is not None:
+            family.add(plant.number(row), server=entry.name)
+    return family
 
 
 def _control(desk: Desk) -> Iterator[Family]:

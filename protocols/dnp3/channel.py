@@ -253,11 +253,15 @@ class TcpChannel(Channel, asyncio.Protocol):
         self._drain()
 
     def drop(self, cause: str) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        self._cause = cause
-        self.server.log.warning("connection dropped", peer=self.peer, cause=cause)
-        self._transport.abort()
+        if self._transport is not None and not self._transport.is_closing():
+            self.server.log.warning("connection dropped", peer=self.peer, cause=cause)
+            self.give_way(cause)
+
+    def give_way(self, cause: str) -> None:
+        """End at once; the server has told why."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._cause = cause
+            self._transport.abort()
 
     def close(self) -> None:
         if self._transport is not None and not self._transport.is_closing():

@@ -10,6 +10,7 @@ from typing import Final
 
 from gateway.contracts import ServerPort
 from gateway.points import Changes
+from gateway.refusals import Refusals
 from gateway.tls.channel import TlsChannel, TlsEntrance
 from gateway.tls.door import TlsDoor
 from protocols.dnp3.association import Address, Association
@@ -21,8 +22,8 @@ from protocols.dnp3.serialline import REOPEN_S, SerialChannel
 from protocols.dnp3.tlsgroups import masters_by_dial, masters_by_place
 
 BACKLOG: Final = 64
-STRANGERS_LOGGED: Final = 1_000
 CLOSE_TIMEOUT_S: Final = 1.0
+SILENT: Final = "silent, and its place was needed"
 
 
 class Dnp3Server:
@@ -44,7 +45,7 @@ class Dnp3Server:
         self._door: TlsDoor | None = None
         self._entrances: list[TlsEntrance] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._refused: set[tuple[str, str]] = set()
+        self._refusals = Refusals(self.log)
         self._stopping = False
 
     def resume(self, confirmed: dict[str, int]) -> None:
@@ -127,6 +128,11 @@ class Dnp3Server:
             association.journal.close()
 
     @property
+    def refused(self) -> int:
+        """Connections turned away since start, those that gave way to others among them."""
+        return self._refusals.count
+
+    @property
     def bound_port(self) -> int:
         """The TCP port listened on; 0 before `start`, or when only dialling."""
         sockets = self._listener.sockets if self._listener is not None else ()
@@ -158,7 +164,7 @@ class Dnp3Server:
         entrance = TlsEntrance(
             self._door,
             lambda peer: [other.name for other in self._at(peer, dialled)],
-            self._refuse,
+            self._refusals.refuse,
             lambda certified: TcpChannel(self, dialled, certified),
             self.log,
             client=dialled is not None,
@@ -173,7 +179,7 @@ class Dnp3Server:
         address = _plain(peer)
         candidates = [other for other in self.associations.values() if other.calls_from(address)]
         if not candidates:
-            self._refuse(peer, "address belongs to no master")
+            self._refusals.refuse(peer, "address belongs to no master")
         return candidates
 
     def admit(
@@ -185,8 +191,8 @@ class Dnp3Server:
         candidates = self._at(channel.peer, dialled)
         if certified is not None:
             candidates = [candidate for candidate in candidates if candidate.name in certified]
-        if candidates and dialled is None and not self._has_room():
-            self._refuse(channel.peer, f"{self.plan.connections} connections are open already")
+        if candidates and dialled is None and not self._has_room(channel.peer):
+            self._refusals.refuse(channel.peer, f"{self.plan.connections} connections are open already")
             return []
         return self._take_in(channel, candidates)
 
@@ -204,18 +210,20 @@ class Dnp3Server:
     def _take_in(self, channel: Channel, candidates: list[Association]) -> list[Association]:
         if candidates:
             self.channels.append(channel)
-            self._refused = {(address, cause) for address, cause in self._refused if address != channel.peer}
         return candidates
 
-    def _has_room(self) -> bool:
-        """A connection on which no master ever spoke gives way to a new one."""
+    def _has_room(self, peer: str) -> bool:
+        """For one more of this address. A connection on which no master ever spoke gives way to a new one."""
         accepted = [channel for channel in self.channels if isinstance(channel, TcpChannel)]
         if len(accepted) < self.plan.connections:
+            self._refusals.admit(peer)
             return True
-        silent = [channel for channel in accepted if not channel.heard]
-        if silent:
-            silent[0].drop("silent, and its place is needed")
-        return bool(silent)
+        silent = next((channel for channel in accepted if not channel.heard), None)
+        if silent is None:
+            return False
+        self._refusals.refuse(silent.peer, SILENT)
+        silent.give_way(SILENT)
+        return True
 
     def forget(self, channel: Channel, held: list[Association]) -> None:
         """A connection is gone; those that held it look for another one that their master made."""
@@ -225,14 +233,6 @@ class Dnp3Server:
             return
         for association in held:
             any(other.offer(association) for other in reversed(self.channels))
-
-    def _refuse(self, peer: str, cause: str) -> None:
-        if (peer, cause) in self._refused or len(self._refused) >= STRANGERS_LOGGED:
-            return
-        self._refused.add((peer, cause))
-        self.log.warning("connection refused", peer=peer, cause=cause)
-        if len(self._refused) == STRANGERS_LOGGED:
-            self.log.warning("further refused addresses are not logged", logged=STRANGERS_LOGGED)
 
     async def _dial(self, association: Association) -> None:
         """Keep a connection to a master that does not connect to us; the first master of an end point dials it."""

@@ -12,6 +12,7 @@ from typing import Final
 from gateway.contracts import Command, Origin, ServerPort
 from gateway.events import EventJournal, journal_path
 from gateway.points import Changes
+from gateway.refusals import Refusals
 from gateway.tls.channel import TlsChannel, TlsEntrance
 from gateway.tls.door import TlsDoor
 from protocols.iec104.clock import EventClock
@@ -27,7 +28,6 @@ from protocols.iec104.systemclock import ClockWatch, set_system_clock
 from protocols.iec104.time56 import Zone
 
 BACKLOG: Final = 64
-STRANGERS_LOGGED: Final = 1_000
 CLOSE_TIMEOUT_S: Final = 1.0
 RETURN_WITHIN_S: Final = 10.0
 """How long a change may take to be taken for a command's effect, where its point says nothing."""
@@ -73,7 +73,7 @@ class Iec104Server:
         self._offset_logged_ns = 0
         self._entrance: TlsEntrance | None = None
         self._listener: asyncio.Server | None = None
-        self._refused: set[tuple[str, str]] = set()
+        self._refusals = Refusals(self.log)
         self._all_closed = asyncio.Event()
         self._all_closed.set()
 
@@ -151,6 +151,11 @@ class Iec104Server:
             self._listener = None
 
     @property
+    def refused(self) -> int:
+        """Connections turned away since start."""
+        return self._refusals.count
+
+    @property
     def bound_port(self) -> int:
         """The TCP port listened on; 0 before `start`."""
         sockets = self._listener.sockets if self._listener is not None else ()
@@ -161,7 +166,7 @@ class Iec104Server:
             return None
         door = TlsDoor(self.plan.tls, self.log)
         door.open()
-        return TlsEntrance(door, self._masters_at, self._refuse, lambda _: Link(self), self.log)
+        return TlsEntrance(door, self._masters_at, self._refusals.refuse, lambda _: Link(self), self.log)
 
     def _protocol(self) -> asyncio.Protocol:
         return Link(self) if self._entrance is None else TlsChannel(self._entrance)
@@ -175,7 +180,7 @@ class Iec104Server:
         address = _plain(peer)
         group = next((group for network, group in self._networks if address in network), None)
         if group is None:
-            self._refuse(peer, "address belongs to no master")
+            self._refusals.refuse(peer, "address belongs to no master")
         return group
 
     def admit(self, peer: str) -> Group | None:
@@ -185,7 +190,7 @@ class Iec104Server:
             # A link that is dead but not yet known to be: find out within t1, so that the master can come back.
             for session in group.sessions:
                 self.links[session.number].probe()
-            self._refuse(peer, f"{group.station.plan.name} already holds {group.station.plan.links} links")
+            self._refusals.refuse(peer, f"{group.station.plan.name} already holds {group.station.plan.links} links")
             return None
         return group
 
@@ -202,15 +207,7 @@ class Iec104Server:
 
     def admitted(self, peer: str) -> None:
         """A link was taken: its next refusal is news again."""
-        self._refused = {(address, cause) for address, cause in self._refused if address != peer}
-
-    def _refuse(self, peer: str, cause: str) -> None:
-        if (peer, cause) in self._refused or len(self._refused) >= STRANGERS_LOGGED:
-            return
-        self._refused.add((peer, cause))
-        self.log.warning("connection refused", peer=peer, cause=cause)
-        if len(self._refused) == STRANGERS_LOGGED:
-            self.log.warning("further refused addresses are not logged", logged=STRANGERS_LOGGED)
+        self._refusals.admit(peer)
 
     def submit(self, link: Link, order: Submit) -> None:
         """Hand a command to the broker; its outcomes go back to the link that asked, if it is still there."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.audit import AuditLog
 from gateway.contracts import Log
+from gateway.refusals import Refusals
 from gateway.users.store import UserStore
 from protocols.opcua import wire
 from protocols.opcua.certificates import Certificate
@@ -70,7 +71,7 @@ class Host:
         self._addresses: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
         self._minute_s = 0.0
-        self._told: set[tuple[str, str]] = set()
+        self.refusals = Refusals(log, CAUSES_KEPT)
         self._listener: asyncio.Server | None = None
         self._tick: asyncio.TimerHandle | None = None
         self._look_s = 0.0
@@ -127,7 +128,7 @@ class Host:
         elif self._addresses[address] >= limits.connections_per_address:
             cause = f"{limits.connections_per_address} connections of this address are open already"
         if cause:
-            self._tell(connection.address, "connection refused", cause)
+            self.refusals.refuse(connection.address, cause)
             return False
         self._connections.add(connection)
         self._addresses[address] += 1
@@ -208,13 +209,6 @@ class Host:
             else:
                 session.become(user)
 
-    def _tell(self, address: str, what: str, cause: str) -> None:
-        """Log a refusal once until something else happens."""
-        if (address, cause) in self._told or len(self._told) >= CAUSES_KEPT:
-            return
-        self._told.add((address, cause))
-        self.log.warning(what, peer=address, cause=cause)
-
     def _on_tick(self) -> None:
         now_s = time.monotonic()
         self.sessions.expire(now_s)
@@ -222,7 +216,7 @@ class Host:
             self._follow_users()
         if now_s >= self._minute_s:
             self._minute_s = now_s + 60.0
-            self._told.clear()
+            self.refusals.forget()
             self._refusals.clear()
         if now_s >= self._look_s:
             self._look_s = now_s + EXPIRY_LOOK_S

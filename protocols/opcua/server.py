@@ -65,6 +65,11 @@ class OpcUaServer:
         return self.host.bound_port if self.host is not None else 0
 
     @property
+    def refused(self) -> int:
+        """Connections for which there was no room, since start."""
+        return self.host.refusals.count if self.host is not None else 0
+
+    @property
     def malformed(self) -> int:
         """Connections closed for what came on them, since start."""
         return self.host.malformed if self.host is not None else 0

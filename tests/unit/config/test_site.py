@@ -18,7 +18,7 @@ from tests.kit.sitekit import Site
 def test_rows_run_through_devices_then_calculated_then_system_points(site: Site) -> None:
     plan = site.load()
     names = plan.catalogue.names
-    assert all(name.startswith(("system/audit/", "system/alarms/")) for name in names[16:])
+    assert all(name.startswith(("system/audit/", "system/alarms/", "system/server/")) for name in names[16:])
     assert names[:16] == [
         *("bess1/pcs/power", "bess1/pcs/local", "bess1/pcs/breaker", "bess1/pcs/setpoint", "bess1/pcs/run"),
         *("poi/power", "poi/energy", "bess1/losses"),
@@ -157,7 +157,7 @@ def test_one_map_serves_many_devices(site: Site) -> None:
 
 def test_the_summary_says_what_the_site_is(site: Site) -> None:
     lines = summary(site.load()).splitlines()
-    assert lines[0] == "site hilltop: 32 points (17 analog, 7 binary, 1 double, 4 counter, 1 setpoint, 2 control)"
+    assert lines[0] == "site hilltop: 33 points (17 analog, 7 binary, 1 double, 5 counter, 1 setpoint, 2 control)"
     assert "device pcs1: bench, 5 points" in lines
     assert "alarms: 6 (4 high, 1 medium, 1 low)" in lines
     assert "server sldc: relay on 127.0.0.1:2404" in lines
