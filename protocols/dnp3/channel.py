@@ -257,6 +257,11 @@ class TcpChannel(Channel, asyncio.Protocol):
             self.server.log.warning("connection dropped", peer=self.peer, cause=cause)
             self.give_way(cause)
 
+    @property
+    def ending(self) -> bool:
+        """It was told to end; its place is free."""
+        return self._transport is None or self._transport.is_closing()
+
     def give_way(self, cause: str) -> None:
         """End at once; the server has told why."""
         if self._transport is not None and not self._transport.is_closing():

@@ -214,7 +214,8 @@ class Dnp3Server:
 
     def _has_room(self, peer: str) -> bool:
         """For one more of this address. A connection on which no master ever spoke gives way to a new one."""
-        accepted = [channel for channel in self.channels if isinstance(channel, TcpChannel)]
+        # One that gives way stays in the list until its transport is gone: in a burst that is many connections later.
+        accepted = [channel for channel in self.channels if isinstance(channel, TcpChannel) and not channel.ending]
         if len(accepted) < self.plan.connections:
             self._refusals.admit(peer)
             return True

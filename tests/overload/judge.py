@@ -19,6 +19,8 @@ LINES_OF_A_SERVER: Final = 150
 """Log lines of one process; refusing a thousand connections is not a thousand lines."""
 SPARE_FDS: Final = 450
 """Above what a process held before; HMI and OPC UA let in 80 to 300 connections by their own limits."""
+MOST_OPEN: Final = {"104": 3, "DNP3": 16, "OPC UA": 100, "HMI": 300}
+"""Connections that each server lets stand, by its own limits."""
 OWN_EVENTS: Final = 1_000
 """Of the gateway's own points, which a master may have lost too."""
 SLOWER_CYCLES: Final = 0.5
@@ -110,6 +112,9 @@ def feed_overruns(outcome: Outcome) -> int:
 def _crowd(outcome: Outcome) -> Iterator[str]:
     """Every connection that was closed for want of room or right is counted; nobody stays beyond the limits."""
     closed: Counter[str] = Counter()
+    for target, most in MOST_OPEN.items():
+        if (still := sum(row["open"] for row in outcome.crowd if row["target"] == target)) > most:
+            yield f"{target}: {still} connections of the crowd stand open, {most} are the most"
     for row in outcome.crowd:
         closed[row["target"]] += row["closed by the gateway"]
         if row["failed"]:
