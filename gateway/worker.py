@@ -86,6 +86,11 @@ class Worker:
         if tell is not None:
             tell(records)
 
+    def feed_lost(self, count: int) -> None:
+        tell: Callable[[int], None] | None = getattr(self.server, "missed", None)
+        if tell is not None:
+            tell(count)
+
     def feed_ready(self) -> None:
         self._primed.set()
 

@@ -127,6 +127,9 @@ class OutputServer(Protocol):
         """
         ...
 
+    # A server that keeps events has ``missed(count: int)``: so many changes, of all points together, never reached this
+    # process. Every master is told as of an overflow, and ``events_lost`` counts them: rather too many than too few.
+
     # A server that counts the connections it turns away has ``refused: int``: told as ``system/server/NAME/refused``.
     # A server that knows it has ``reported(master: str, row: int) -> tuple[float, int] | None``: value and quality that
     # this master was last told of a row; None for a row that it was never told, or does not have.

@@ -14,6 +14,9 @@ from gateway.points.change import Qualities, Values
 
 _SMALLEST: Final = 1_024
 
+MISSED: Final = "changes never reached this process"
+"""Why events are lost that were never in a queue; see `EventQueue.missed`."""
+
 
 class EventQueue:
     """First in, first out, with a cursor: what was taken is kept until released, and can be offered again.
@@ -109,6 +112,11 @@ class EventQueue:
         self.lost += dropped
         self.overflowing |= dropped > 0
         return dropped
+
+    def missed(self, count: int) -> None:
+        """So many changes never came here; at most so many events are lost with them."""
+        self.lost += count
+        self.overflowing = True
 
     def take(self, count: int) -> Events:
         """The next waiting events, at most `count`, as a copy; they are in flight from now on."""

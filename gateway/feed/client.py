@@ -41,6 +41,15 @@ _OVERTIME_S: Final = 2.0
 """How long after its deadline a command waits for the core's word."""
 
 
+@runtime_checkable
+class LossListener(Protocol):
+    """A reader that tells others what it missed."""
+
+    def feed_lost(self, count: int) -> None:
+        """So many changes, of all points together, never reached this process; what stands now follows."""
+        ...
+
+
 class FeedListener(Protocol):
     """What a reader is told."""
 
@@ -241,7 +250,12 @@ class FeedClient:
             self._listener.feed_ready()
 
     def _overrun(self, seq: int, payload: bytes) -> None:
-        self._log.error("feed overrun: changes lost on the way to this process", lost=json_payload(payload).get("lost"))
+        lost = json_payload(payload).get("lost")
+        if not isinstance(lost, int):
+            raise FeedError("an overrun without its count")
+        self._log.error("feed overrun: changes lost on the way to this process", lost=lost)
+        if isinstance(self._listener, LossListener):
+            self._listener.feed_lost(lost)
 
     def _outcome(self, seq: int, payload: bytes) -> None:
         self._finish(outcome_from(json_payload(payload)))

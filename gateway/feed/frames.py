@@ -54,7 +54,7 @@ class FrameKind(IntEnum):
     HEARTBEAT = 7
     """both: alive; core's seq = present sequence number."""
     OVERRUN = 8
-    """core: JSON {lost}: so many changes are gone; a snapshot follows."""
+    """core: JSON {lost}: so many changes are gone; a snapshot follows, or came at the start."""
     COMMAND = 9
     """reader: JSON of a `Command`."""
     OUTCOME = 10

@@ -280,7 +280,7 @@ class _Link(asyncio.Protocol):
         if not reader.live:
             return
         if not hub.ring.holds(reader.sent_seq):
-            self._overrun(hub.ring.lost_since(reader.sent_seq))
+            self._overrun(hub.ring.unseen(reader.sent_seq))
             self._catch_up_alarms()
             return
         for last, data in hub.ring.after(reader.sent_seq):
@@ -323,7 +323,7 @@ class _Link(asyncio.Protocol):
             reader.live = True
             self._catch_up()
             return
-        lost = hub.ring.lost_since(resume) if resume else 0
+        lost = hub.ring.unseen(resume) if resume else 0
         if lost:
             self._overrun(lost)
         else:
@@ -343,6 +343,7 @@ class _Link(asyncio.Protocol):
         lost = ring.lost_since(seq)
         if lost:
             self._hub.log.warning("changes to replay are gone", reader=self.reader.name, lost=lost)
+            self.reader.transport.write(json_frame(FrameKind.OVERRUN, {"lost": lost}))
         for last, data in ring.after(max(seq, ring.start)):
             self.reader.transport.write(frame(FrameKind.REPLAY, data[16:], last))
 

@@ -49,6 +49,10 @@ class ChangeRing:
         same_epoch = seq >> EPOCH_SHIFT == self.seq >> EPOCH_SHIFT
         return max(0, self._start - seq) if same_epoch else 0
 
+    def unseen(self, seq: int) -> int:
+        """What a reader that has seen `seq` misses by going on with the state as it is: 0 while nothing is gone."""
+        return self.seq - seq if self.lost_since(seq) else 0
+
     def after(self, seq: int) -> Iterator[tuple[int, bytes]]:
         """Frames whose last change is numbered above `seq`, in order, as (last number, bytes).
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from gateway.contracts import Action, Command, Origin, Outcome, Reason, ServerPort
-from gateway.events import EventJournal, journal_path
+from gateway.events import MISSED, EventJournal, journal_path
 from gateway.points import Changes
 from protocols.dnp3.effects import Confirmed, Submit
 from protocols.dnp3.housekeeping import Housekeeping
@@ -107,6 +107,12 @@ class Association:
             self._housekeeping.overflowed(self.name)
         if self._loop is not None and self.outstation.store.waiting:
             self.work()
+
+    def missed(self, count: int) -> None:
+        """Changes never reached this process: IIN2.3, and counted."""
+        self.outstation.store.missed(count)
+        self._housekeeping.overflowed(self.name, MISSED)
+        self._housekeeping.due()
 
     def work(self) -> None:
         """Do what is due, send what there is, and look again in time."""

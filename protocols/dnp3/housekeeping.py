@@ -76,12 +76,12 @@ class Housekeeping:
         if rows.online != NO_SYSTEM_ROW:
             self._port.publish(np.array([rows.online], np.uint32), np.array([float(online)]))
 
-    def overflowed(self, master: str) -> None:
+    def overflowed(self, master: str, cause: str = "buffer full, oldest dropped") -> None:
         """Events were dropped: one line when it begins."""
         told = self._told[master]
         if not told.overflowing:
             told.overflowing = True
-            self._log.warning("events lost: buffer full, oldest dropped", master=master)
+            self._log.warning(f"events lost: {cause}", master=master)
 
     def _confirm(self) -> None:
         self._confirm_timer = None

@@ -61,6 +61,11 @@ class Dnp3Server:
             association.changes(batch, seq)
         self.housekeeping.due()
 
+    def missed(self, count: int) -> None:
+        """Changes never reached this process: every master is told that events may be lost."""
+        for association in self.associations.values():
+            association.missed(count)
+
     def commanded(self, row: int, feedback: int, remote: bool) -> None:
         """A command was written to the field; its effect is told as an event like any other."""
 

@@ -10,7 +10,7 @@ import time
 from typing import Final
 
 from gateway.contracts import Command, Origin, ServerPort
-from gateway.events import EventJournal, journal_path
+from gateway.events import MISSED, EventJournal, journal_path
 from gateway.points import Changes
 from gateway.refusals import Refusals
 from gateway.tls.channel import TlsChannel, TlsEntrance
@@ -101,6 +101,13 @@ class Iec104Server:
                 self.housekeeping.overflowed(name)
             if group.active is not None and group.station.queue.waiting:
                 self.links[group.active.number].pump()
+        self.housekeeping.due()
+
+    def missed(self, count: int) -> None:
+        """Changes never reached this process: every master is told that events may be lost."""
+        for name, group in self.groups.items():
+            group.station.queue.missed(count)
+            self.housekeeping.overflowed(name, MISSED)
         self.housekeeping.due()
 
     def commanded(self, row: int, feedback: int, remote: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.contracts import ServerPort
-from gateway.events import BindingName, EventJournal, journal_path
+from gateway.events import MISSED, BindingName, EventJournal, journal_path
 from gateway.points import Changes
 from protocols.mqtt.edge import EdgeForm
 from protocols.mqtt.form import Form
@@ -52,6 +52,13 @@ class MqttServer:
         """Make events for every map."""
         for publisher in self.publishers.values():
             publisher.changes(batch, seq)
+
+    def missed(self, count: int) -> None:
+        """Changes never reached this process: it is told that events may be lost."""
+        for name, publisher in self.publishers.items():
+            publisher.stream.queue.missed(count)
+            self.housekeeping.overflowed(name, MISSED)
+        self.housekeeping.due()
 
     def commanded(self, row: int, feedback: int, remote: bool) -> None:
         """A command was written to the field; its effect is told as an event like any other."""

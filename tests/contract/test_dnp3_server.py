@@ -350,6 +350,19 @@ def test_an_overflow_drops_the_oldest_and_is_told_until_there_is_room() -> None:
     run(talk, plan(master(capacity=(10, 10, 10))))
 
 
+def test_what_never_reached_the_server_is_told_as_an_overflow_is() -> None:
+    async def talk(site: Site) -> None:
+        rldc = await ready(site)
+        site.server.missed(250)
+        assert (await rldc.ask(raw.DELAY)).iin == OVERFLOW
+        site.port.change([(2, 1.0, 0, NOON)])
+        assert (await rldc.read(CLASSES))[0].objects, "what comes afterwards is told as ever"
+        assert (await rldc.ask(raw.DELAY)).iin == 0, "confirmed: the master knows"
+        assert len(site.port.log.said("events lost: changes never reached this process")) == 1
+
+    run(talk)
+
+
 def test_the_newest_event_alone_is_kept_where_the_map_says_so() -> None:
     rows = [
         Row(row=0, type=T.AI, index=0, event_class=1, newest_only=True),

@@ -214,6 +214,17 @@ def test_events_survive_the_process_and_the_outage(broker: Broker) -> None:
     asyncio.run(scene())
 
 
+def test_what_never_reached_the_server_is_told_as_an_overflow_is(broker: Broker) -> None:
+    async def scene() -> None:
+        async with serving(plan_for(broker)) as port:
+            assert isinstance(port.server, MqttServer)
+            port.server.missed(250)
+            await until(lambda: port.published.get(6) == 250.0)
+            assert port.log.said("events lost: changes never reached this process")
+
+    asyncio.run(scene())
+
+
 def test_overflow_drops_the_oldest_counts_and_tells(broker: Broker) -> None:
     async def scene() -> None:
         broker.kill()

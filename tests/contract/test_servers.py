@@ -366,6 +366,18 @@ def test_an_overflow_drops_the_oldest_and_is_told() -> None:
     run(talk, plan(main_master(capacity=10)))
 
 
+def test_what_never_reached_the_server_is_told_as_an_overflow_is() -> None:
+    async def talk(site: Site) -> None:
+        site.server.missed(250)
+        await until(lambda: site.port.published.get(9) == 250.0)
+        assert len(site.port.log.said("events lost: changes never reached this process")) == 1
+        master = await site.master()
+        site.port.change([(1, 7.0, 0, NOON)])
+        assert (await master.hear_i()).objects(12), "what comes afterwards is told as ever"
+
+    run(talk, plan(main_master(capacity=10)))
+
+
 def test_the_core_is_told_who_is_online() -> None:
     async def talk(site: Site) -> None:
         assert site.port.published[7] == 0.0

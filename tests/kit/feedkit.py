@@ -91,6 +91,7 @@ class ReaderSide:
     batches: list[tuple[Changes, int]] = field(default_factory=list)
     confirmed: dict[str, int] | None = None
     ready: bool = False
+    missed: int = 0
 
     def __post_init__(self) -> None:
         self.log = QuietLog()
@@ -106,6 +107,9 @@ class ReaderSide:
 
     def feed_commanded(self, row: int, feedback: int, remote: bool) -> None:
         """Of no interest here."""
+
+    def feed_lost(self, count: int) -> None:
+        self.missed += count
 
     def feed_ready(self) -> None:
         self.ready = True

@@ -99,6 +99,28 @@ def test_a_cut_reader_resumes_without_a_lost_or_doubled_change(path):
     asyncio.run(talk())
 
 
+def test_a_reader_that_was_away_too_long_knows_how_much_it_missed(path):
+    async def talk():
+        core = CoreSide(path, 1, capacity=100)
+        await core.hub.start(path)
+        reader = ReaderSide(path, 1)
+        reader.start()
+        await until(lambda: reader.ready)
+        for link in list(core.hub._readers):
+            link.reader.transport.abort()
+        for i in range(1_000):
+            core.publish([0], [float(i)], i + 1)
+            core.hub.flush()
+        await until(lambda: reader.client.seq == core.hub.ring.seq)
+        assert 0 < reader.missed <= 1_000
+        assert reader.told[-1] == (0, 999.0, 0), "what stands follows"
+        assert len(reader.told) + reader.missed >= 1_000, "nothing goes uncounted"
+        await reader.stop()
+        await core.hub.stop()
+
+    asyncio.run(talk())
+
+
 def test_a_reader_that_stalls_is_told_what_it_missed_and_gets_the_table(path):
     async def talk():
         core = CoreSide(path, 2000, capacity=10_000)
