@@ -3,6 +3,7 @@
 #   make test    everything that must hold before a change is merged
 #   make lint    the quick half of it
 #   make bench   measure, each figure beside its budget or a peer (ARGS="modbus_poll start_10k" for some of them)
+#   make figures the same, into the README and bench/FIGURES.md
 #   make soe     150,000 events to a master over 1,000 cuts of its link, and over kills of the server: none lost
 #   make overload 50,000 changes/s for a minute, full journals, a crowd at every door: shed is counted and told (SECONDS=60)
 #   make fuzz104 a million mutated frames against the IEC 60870-5-104 station
@@ -27,7 +28,7 @@ LOCK_ARGS := pyproject.toml --universal --python-version 3.11 --generate-hashes 
 # What `pip install .` packs: a change of any of it installs the gateway again.
 PACKED := $(shell find gateway protocols hmi config pointmaps -type f -not -name '*.pyc' -not -path 'hmi/screenshots/*' 2>/dev/null)
 
-.PHONY: run test lint bench overload fuzz104 fuzzdnp3 fuzzopcua soe screenshots lock sbom clean python
+.PHONY: run test lint bench figures overload fuzz104 fuzzdnp3 fuzzopcua soe screenshots lock sbom clean python
 
 run: $(RUN_VENV)/installed
 	$(RUN_VENV)/bin/gridgate demo config/demo/site.yaml $(ARGS)
@@ -43,6 +44,11 @@ lint: $(TEST_VENV)/installed
 
 bench: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/python -m bench $(ARGS)
+
+figures: $(TEST_VENV)/installed
+	mkdir -p var
+	$(TEST_VENV)/bin/python -m bench > var/bench.jsonl
+	$(TEST_VENV)/bin/python -m bench.table var/bench.jsonl
 
 soe: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/gridgate selftest soe config/demo/site.yaml sldc-main --events 150000 --cuts 1000

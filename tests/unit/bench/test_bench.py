@@ -15,7 +15,7 @@ import pytest
 from pymodbus.client import ModbusTcpClient
 
 from bench import __main__ as command
-from bench import master104, sites, system
+from bench import master104, sites, system, table
 from bench.result import Result, percentile
 
 
@@ -31,6 +31,17 @@ def test_a_figure_stands_beside_its_budget_and_its_peer() -> None:
         "peer_value": 6.173,
         "ratio": 2.0,
     }
+
+
+def test_figures_become_a_table_that_says_what_was_missed() -> None:
+    late = Result(name="late", value=12.3456, unit="ms", budget=10.0, peer="other", peer_value=6.1728)
+    many = Result(name="many", value=925_321.0, unit="1/s", at_least=200_000)
+    facts = table.read([late.line(), "", many.line()])
+    *_, first, second = table.table(facts).splitlines()
+    assert first == "| `late` | 12.35 ms | <= 10 ms | **missed** | other | 6.173 ms | 2 |"
+    assert second == "| `many` | 925,300 1/s | >= 200,000 1/s | met |  |  |  |"
+    readme = f"above\n{table.BEGIN}old\n{table.END}below\n"
+    assert table.into_readme(readme, "new\n") == f"above\n{table.BEGIN}new\n{table.END}below\n"
 
 
 def test_nearest_rank_percentiles() -> None:
