@@ -44,7 +44,7 @@ class LedgerWriter:
             self.flush()
 
     def mark(self, kind: int, value: float = 0.0) -> None:
-        """The link came up or was lost, or the gateway said that events were lost (`value`: how many, where it says)."""
+        """The link came up or was lost, or the gateway said that events were lost (`value`: how many)."""
         self.add(NO_POINT, kind, value, 0, 0)
         self.flush()
 
