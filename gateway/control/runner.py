@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
@@ -20,6 +20,7 @@ from gateway.control.claims import RunClaim, SetpointClaim
 from gateway.control.clock import Clock, make_clock
 from gateway.control.collector import IdleCollector
 from gateway.control.controller import Kept, TakeValue
+from gateway.control.counters import Counters
 from gateway.control.cycle import ControlCycle, CycleResult, safe_requests
 from gateway.control.evidence.keeper import EvidenceKeeper
 from gateway.control.image import Image, ImagePlan
@@ -66,25 +67,6 @@ class _Acknowledged:
 
     kw: float | None = None
     trouble: Trouble = None
-
-
-@dataclass(slots=True)
-class Counters:
-    """Of the cycle, since the last look: longest step and latest start in us; overruns and cycles since the start."""
-
-    cycle_us: float = 0.0
-    jitter_us: float = 0.0
-    overruns: int = 0
-    cycles: int = 0
-    latest: list[tuple[float, float]] = field(default_factory=list)
-    """(step, lateness) in us of every cycle, kept while someone measures."""
-    measuring: bool = False
-
-    def note(self, step_us: float, late_us: float) -> None:
-        self.cycles += 1
-        self.cycle_us, self.jitter_us = max(self.cycle_us, step_us), max(self.jitter_us, late_us)
-        if self.measuring:
-            self.latest.append((step_us, late_us))
 
 
 class ControlRunner:

@@ -8,11 +8,10 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
 from gateway.alarms.catalogue import AlarmCatalogue
 from gateway.alarms.mirror import AlarmMirror
-from gateway.alarms.model import AlarmRecord
 from gateway.contracts.command import Command, OnOutcome, Outcome, Reason, Stage
 from gateway.contracts.log import Log
 from gateway.feed.address import short_path
@@ -29,6 +28,7 @@ from gateway.feed.frames import (
     json_payload,
     read_snapshot,
 )
+from gateway.feed.listener import AlarmListener, FeedListener, LossListener, RecordListener
 from gateway.feed.mirror import Mirror
 from gateway.points.change import Changes
 
@@ -39,53 +39,6 @@ STALE_AFTER_S: Final = 2.0
 _RETRY_S: Final = (0.02, 0.05, 0.1, 0.2, 0.5)
 _OVERTIME_S: Final = 2.0
 """How long after its deadline a command waits for the core's word."""
-
-
-@runtime_checkable
-class LossListener(Protocol):
-    """A reader that tells others what it missed."""
-
-    def feed_lost(self, count: int) -> None:
-        """So many changes, of all points together, never reached this process; what stands now follows."""
-        ...
-
-
-class FeedListener(Protocol):
-    """What a reader is told."""
-
-    def feed_confirmed(self, confirmed: dict[str, int]) -> None:
-        """Once, at the first welcome: what each master had confirmed before this process started."""
-        ...
-
-    def feed_changes(self, batch: Changes, seq: int) -> None:
-        """Changes, in order; `seq` is the number of the last."""
-        ...
-
-    def feed_ready(self) -> None:
-        """Once: the mirror is right and the replay is through."""
-        ...
-
-    def feed_commanded(self, row: int, feedback: int, remote: bool) -> None:
-        """A command was written to the field; see `OutputServer.commanded`."""
-        ...
-
-
-@runtime_checkable
-class AlarmListener(Protocol):
-    """What a reader is told that asked for alarms."""
-
-    def feed_alarms(self, records: list[AlarmRecord]) -> None:
-        """Alarm events in order, or, after an absence, the alarms that stand otherwise than before."""
-        ...
-
-
-@runtime_checkable
-class RecordListener(Protocol):
-    """What a reader is told that wants to know of commands."""
-
-    def feed_record(self, record: dict[str, Any]) -> None:
-        """A step of a command, or of what control does by itself, as `gateway.commandrecord` has it."""
-        ...
 
 
 class FeedClient:
