@@ -39,7 +39,8 @@ def test_a_day_in_the_life_of_a_history(demo: DemoSite, tmp_path: Path) -> None:
         wait_until(lambda: len(rows(site, "--points", "poi/frequency")) > 5, "samples of the frequency", START_S)
         before = rows(site, "--points", "poi/frequency")
         assert {row["unit"] for row in before} == {"Hz"}
-        assert all(45 < float(row["value"]) < 55 and row["quality"] == "good" for row in before)
+        good = [float(row["value"]) for row in before if row["quality"] == "good"]
+        assert len(good) > len(before) / 2 and all(45 < value < 55 for value in good)
         assert [row["time"] for row in before] == sorted(row["time"] for row in before)
 
         os.kill(site.child("historian"), signal.SIGKILL)

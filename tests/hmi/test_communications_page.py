@@ -79,6 +79,7 @@ def test_a_device_that_is_gone_says_so(hmi: HmiSite, browser: Browser) -> None:
         expect(card.locator(".finding.fault").first).to_be_visible(timeout=60_000)
         hmi.site.start_simulator()
         expect(card).not_to_contain_text("does not answer", timeout=30_000)
+        assert card.locator(".finding.fault").count(), "what was found stays when the card is drawn anew"
 
 
 def test_a_pcap_is_not_for_viewers(hmi: HmiSite) -> None:

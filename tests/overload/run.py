@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from bench import sites, system
+from tests.kit.gateway import listens, wait_until
 from tests.overload.crowd import Crowd, SlowReader, Target, half_words
 from tests.overload.site import AWAY, HEALTHY, STRANGER, OverloadSite, Scale, write
 from tests.overload.watch import Sample, Watch
@@ -124,6 +126,8 @@ def _with_gateway(
         main.answer()
         rldc.ask("enable")
         _settled(main, gateway)
+        for door in (site.opcua, site.hmi):
+            wait_until(partial(listens, door), f"somebody to listen at {door}")
         with watch.looking(), slow.reading():
             units.say("begin")
             with _phase(outcome, "before"):

@@ -23,10 +23,11 @@ async function cards(root, {live, may}) {
   root.append(h("h1", {}, "Communications"), trouble,
     h("section", {}, h("h2", {}, "Masters"), masters), h("section", {}, h("h2", {}, "Devices"), devices));
   const open = new Set();
+  const examinations = new Map();
   const draw = (facts) => {
     replace(trouble, facts.core ? "" : "The core does not answer: states of devices are not known.");
     update(masters, facts.masters, (each) => `${each.server}/${each.master}`, (each) => masterCard(each, live));
-    update(devices, facts.devices, (each) => each.name, (each) => deviceCard(each, live, may, open));
+    update(devices, facts.devices, (each) => each.name, (each) => deviceCard(each, may, open, examinations));
   };
   const facts = await attempt(() => get("/api/communications"));
   if (facts) draw(facts);
@@ -91,15 +92,21 @@ function watched(live, name) {
   return shown;
 }
 
-function deviceCard(each, live, may, open) {
+// The button and what was found stay when the card of the device is drawn anew.
+function examination(name) {
   const findings = h("div", {"aria-live": "polite"});
   const examine = h("button", {type: "button", onclick: async () => {
     examine.disabled = true;
     replace(findings, h("p", {}, "Examining …"));
-    const found = await attempt(() => post(`/api/communications/examine/${encodeURIComponent(each.name)}`));
+    const found = await attempt(() => post(`/api/communications/examine/${encodeURIComponent(name)}`));
     examine.disabled = false;
     replace(findings, found ? found.findings.map(finding) : null);
   }}, "Examine");
+  return h("div", {}, examine, findings);
+}
+
+function deviceCard(each, may, open, examinations) {
+  if (may("operator") && !examinations.has(each.name)) examinations.set(each.name, examination(each.name));
   const shown = Object.entries(each.counters).filter(([name, count]) => name in COUNTER_WORDS || count);
   const counters = h("details", {open: open.has(each.name), ontoggle: (event) => {
     if (event.target.open) open.add(each.name);
@@ -116,7 +123,7 @@ function deviceCard(each, live, may, open) {
       line("Round trip", each.round_trip_ms === null ? "–" : `${each.round_trip_ms.toFixed(1)} ms`),
       line("Points / unusable", `${number(each.points)} / ${number(each.unusable)}`)),
     counters,
-    may("operator") ? h("div", {}, examine, findings) : null);
+    examinations.get(each.name) ?? null);
 }
 
 function finding(each) {
