@@ -44,6 +44,7 @@ LIBRARIES: Final = {
     "hmi": "websockets",
 }
 FAKETIME: Final = tuple(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+STEPPABLE: Final = Path(__file__).parent / "steppable"
 DISK_MB: Final = 512
 READY_S: Final = 60.0
 QUIET_S: Final = 5.0
@@ -273,6 +274,7 @@ def _gateway(folder: Path, clock: Path | None) -> Iterator[subprocess.Popen[byte
             "FAKETIME_CACHE_DURATION": "1",
             "NO_FAKE_STAT": "1",
             "FAKETIME_DISABLE_SHM": "1",
+            "PYTHONPATH": os.pathsep.join((str(STEPPABLE), ENVIRONMENT["PYTHONPATH"])),
         }
     )
     command = [sys.executable, "-m", "gateway", "run", str(folder / "site.yaml")]
