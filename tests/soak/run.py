@@ -36,13 +36,6 @@ MODULES: Final = {
     "influx": "influx",
     "hmi": "hmi",
 }
-LIBRARIES: Final = {
-    "dnp3": "dnp3_python",
-    "opcua": "asyncua",
-    "mqtt": "paho.mqtt",
-    "iec104": "numpy",
-    "hmi": "websockets",
-}
 FAKETIME: Final = tuple(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 STEPPABLE: Final = Path(__file__).parent / "steppable"
 DISK_MB: Final = 512

@@ -20,6 +20,8 @@ FEW: Final = 2_000
 IN_SIGHT: Final = 200
 """Points of an HMI socket."""
 MAX_AGE_S: Final = 5.0
+OVERFLOW_IOA: Final = 400_001
+"""Where a 104 master is told that events of its were lost."""
 SERVERS: Final = ("iec104", "dnp3", "opcua", "hmi")
 
 _SITE: Final = """\
@@ -143,6 +145,7 @@ def _map104(plan: SoakPlan, peer: Peer) -> tuple[list[str], list[list[object]]]:
         [plan.name(point), 1, plan.ioa(point), "M_SP_TB_1" if plan.binary(point) else "M_ME_TF_1", ""]
         for point in range(peer.first, peer.first + peer.count)
     ]
+    rows.append([f"system/master/sldc/{peer.name}/overflow", 1, OVERFLOW_IOA, "M_SP_TB_1", ""])
     rows += [[plan.setpoint_name(s), 1, plan.setpoint_ioa(s), "C_SE_NC_1", _mode(s)] for s in plan.allowed(peer)]
     return ["point", "ca", "ioa", "type", "mode"], rows
 

@@ -1,0 +1,176 @@
+"""The plant's book as the truth, and a receiver's laid beside it: which of the plant's changes each record tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.soak.ledger import ANSWERED, EVENT, LINK_LOST, LINK_UP, WRITE, Records, read_ledger
+from tests.soak.plan import EXCURSION, SoakPlan
+from tests.soak.trouble import Fault
+
+Numbers = NDArray[np.int64]
+UNKNOWN: Final = -1
+"""Of a record: the plant never made this."""
+PACE_NS: Final = 2_000_000_000
+"""Tags within this of a step of the clock are not judged."""
+MILLISECOND: Final = 1_000_000
+
+
+@dataclass(slots=True)
+class Truth:
+    """Every state of every point in the order in which the plant made them; change 0 stands at the begin.
+
+    States of point p are rows `start[p]` to `start[p + 1]`, sorted by time.
+    """
+
+    plan: SoakPlan
+    start: Numbers
+    value: NDArray[np.float64]
+    made_ns: Numbers
+    left_ns: Numbers
+    """The first answer with it left; 0: it was never read."""
+    over_ns: Numbers
+    """The next change; the end of time for the last."""
+    writes: Records
+    steps: list[tuple[int, int]] = field(default_factory=list)
+    """(real time, by how much the gateway's clock is off from then on, ns)."""
+
+    @classmethod
+    def read(cls, plan: SoakPlan, faults: Sequence[Fault]) -> Truth:
+        book = read_ledger(plan.ledgers / "plant.bin")
+        made, read = _by_point(book[book["kind"] == EVENT]), _by_point(book[book["kind"] == ANSWERED])
+        start = np.searchsorted(made["point"], np.arange(plan.points + 1)).astype(np.int64)
+        left_ns, at = np.zeros(len(made), np.int64), 0
+        counts = np.bincount(read["point"], minlength=plan.points)
+        place = np.arange(len(read)) - np.repeat(np.cumsum(counts) - counts, counts)
+        at = start[read["point"]] + place
+        left_ns[at] = read["time_ns"]
+        over_ns = np.append(made["time_ns"][1:], np.iinfo(np.int64).max)
+        over_ns[start[1:] - 1] = np.iinfo(np.int64).max
+        value, made_ns = made["value"].copy(), made["time_ns"].copy()
+        return cls(plan, start, value, made_ns, left_ns, over_ns, book[book["kind"] == WRITE], _steps(faults))
+
+    @property
+    def points(self) -> Numbers:
+        """Of every row."""
+        return np.repeat(np.arange(self.plan.points), np.diff(self.start))
+
+    @property
+    def changes(self) -> NDArray[np.bool_]:
+        """Rows that are changes, and were read."""
+        rows = self.left_ns > 0
+        rows[self.start[:-1]] = False
+        return rows
+
+    def off_ns(self, real_ns: Numbers) -> Numbers:
+        """By how much the gateway's clock was off."""
+        times = np.array([at for at, _ in self.steps], np.int64)
+        values = np.array([0, *(off for _, off in self.steps)], np.int64)
+        found: Numbers = values[np.searchsorted(times, real_ns, side="right")]
+        return found
+
+    def near_step(self, real_ns: Numbers) -> NDArray[np.bool_]:
+        """Whether the clock was stepped about then."""
+        near = np.zeros(np.shape(real_ns), np.bool_)
+        for at, _ in self.steps:
+            near |= np.abs(real_ns - at) < PACE_NS
+        return near
+
+
+def _by_point(records: Records) -> Records:
+    found: Records = records[np.argsort(records["point"], kind="stable")]
+    return found
+
+
+def _steps(faults: Sequence[Fault]) -> list[tuple[int, int]]:
+    steps = []
+    for fault in faults:
+        if fault.kind == "step clock" and fault.began_ns:
+            steps += [(fault.began_ns, fault.step_s * 1_000_000_000), (fault.ended_ns, 0)]
+    return steps
+
+
+@dataclass(slots=True)
+class Told:
+    """A receiver's values in the order in which they came; `row`: which of the plant's states each one tells."""
+
+    book: Records
+    row: Numbers
+    ups: Numbers
+    downs: Numbers
+    overflows: int
+
+    @classmethod
+    def read(cls, path: Path, truth: Truth, tolerance_ns: int) -> Told:
+        whole = read_ledger(path)
+        marks = whole["point"] < 0
+        book = whole[~marks]
+        ups = whole["at_ns"][marks & (whole["kind"] == LINK_UP)]
+        downs = whole["at_ns"][marks & (whole["kind"] == LINK_LOST)]
+        overflows = int((marks & (whole["kind"] > LINK_LOST) & (whole["value"] > 0)).sum())
+        return cls(book, _rows(book, truth, tolerance_ns), ups, downs, overflows)
+
+    def since_up_ns(self) -> Numbers:
+        """Of every value: how long the link had been up again; very long for the first time."""
+        again = self.ups[1:]
+        place = np.searchsorted(again, self.book["at_ns"], side="right") - 1
+        found = np.full(len(self.book), np.iinfo(np.int64).max)
+        found[place >= 0] = self.book["at_ns"][place >= 0] - again[place[place >= 0]]
+        return found
+
+    def standing(self, from_ns: Numbers, until_ns: Numbers) -> NDArray[np.bool_]:
+        """Whether the link stood from before the one until after the other."""
+        stood = np.zeros(len(from_ns), np.bool_)
+        for up in self.ups:
+            later = self.downs[self.downs > up]
+            down = later[0] if len(later) else np.iinfo(np.int64).max
+            stood |= (from_ns >= up) & (until_ns <= down)
+        return stood
+
+
+def _rows(book: Records, truth: Truth, tolerance_ns: int) -> Numbers:
+    """An analog value says by itself which change it is; a binary's is found by value, order and time."""
+    plan = truth.plan
+    point, value = book["point"].astype(np.int64), book["value"]
+    number = np.where(value >= EXCURSION, value - EXCURSION, value)
+    whole = np.isfinite(number) & (number >= 0) & (number < 1 << 31)
+    row = truth.start[point] + np.where(whole, number, 0).astype(np.int64) - 1
+    inside = whole & (row >= truth.start[point]) & (row < truth.start[point + 1])
+    good = inside & (truth.value[np.where(inside, row, 0)] == value)
+    row = np.where(good, row, UNKNOWN)
+    binary = point % plan.per_device >= plan.analogs
+    order = np.argsort(point, kind="stable")
+    bounds = np.searchsorted(point[order], np.arange(plan.points + 1))
+    for each in np.unique(point[binary]).tolist():
+        _binary(row, book, truth, each, order[bounds[each] : bounds[each + 1]], tolerance_ns)
+    return row
+
+
+def _binary(row: Numbers, book: Records, truth: Truth, point: int, places: Numbers, tolerance_ns: int) -> None:
+    """Walk along both books of one point."""
+    first, end = int(truth.start[point]), int(truth.start[point + 1])
+    real = truth.left_ns[first:end]
+    lowest = truth.made_ns[first:end] + truth.off_ns(truth.made_ns[first:end]) - 2 * MILLISECOND
+    highest = np.minimum(truth.over_ns[first:end], 1 << 62) + tolerance_ns + truth.off_ns(real)
+    free = truth.near_step(real) | (real == 0)
+    values, at = truth.value[first:end], 0
+    for place in places.tolist():
+        value, tag = book["value"][place], book["time_ns"][place]
+        fits = (values == value) & (free | (tag == 0) | ((tag >= lowest) & (tag <= highest)))
+        candidates = np.flatnonzero(fits)
+        if not len(candidates):
+            row[place] = UNKNOWN
+            continue
+        ahead = candidates[candidates >= at]
+        sure = ahead[~free[ahead]] if tag else ahead
+        chosen = (
+            int(sure[0]) if len(sure) and sure[0] <= at + 2 else int(ahead[0]) if len(ahead) else int(candidates[-1])
+        )
+        row[place] = first + chosen
+        at = max(at, chosen)

@@ -1,0 +1,379 @@
+"""The books laid side by side: what was lost, doubled, out of order, wrong; commands; alarms. The bar is zero.
+
+What design.md allows, and nothing else, is not called a fault: what was not acknowledged when a link or a worker went
+may come again directly after it is back (`repeated`, and bounded); a receiver that keeps the newest only may miss what
+came while its link was down; a command whose device went while it was under way may be either.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.soak.books import MILLISECOND, UNKNOWN, Numbers, Told, Truth
+from tests.soak.ledger import EVENT
+from tests.soak.plan import EXCURSION, Peer
+from tests.soak.run import Outcome
+from tests.soak.trouble import Fault
+
+SECOND: Final = 1_000_000_000
+EVERYTHING: Final = ("iec104", "dnp3", "influx")
+"""Protocols that must tell every change, whatever happens to the link."""
+WHILE_LINKED: Final = ("opcua", "mqtt")
+"""... that must while the link stands."""
+SETTLES_NS: Final = 5 * SECOND
+"""A link that came up, or is about to go, is not held to completeness for so long."""
+AGAIN_NS: Final = 20 * SECOND
+"""What comes again comes within this of a new link."""
+AFTERMATH_NS: Final = 20 * SECOND
+"""A fault of a device or of the core shows in quality for so long after its end."""
+MOST_AGAIN: Final = {"iec104": 12 * 127, "dnp3": 2048}
+"""Repeated events of one new link at most: k ASDUs; what a fragment holds."""
+COLUMNS: Final = (
+    "lost", "doubled", "out of order", "wrong value", "wrong quality", "wrong time", "not told bad", "not the last",
+)  # fmt: skip
+BARRED: Final = frozenset(COLUMNS)
+
+
+@dataclass(slots=True)
+class Verdict:
+    """Tables for the report, and what did not hold, in words."""
+
+    receivers: list[dict[str, Any]] = field(default_factory=list)
+    commands: list[dict[str, Any]] = field(default_factory=list)
+    alarms: list[dict[str, Any]] = field(default_factory=list)
+    latencies: dict[str, tuple[Numbers, NDArray[np.float64]]] = field(default_factory=dict)
+    """By receiver: when a change was read (real ns), ms until it was told."""
+    findings: list[str] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
+
+
+def compare(outcome: Outcome) -> Verdict:
+    """All books."""
+    plan, verdict = outcome.plan, Verdict()
+    truth = Truth.read(plan, outcome.faults)
+    absent = {words.split(":")[0] for words in outcome.missing}
+    for peer in plan.peers:
+        if peer.name not in absent:
+            row = Judge(outcome, truth, peer, verdict).row()
+            verdict.receivers.append(row)
+            verdict.findings += [f"{peer.name}: {row[name]} {name}" for name in COLUMNS if row[name]]
+    _commands(outcome, truth, verdict)
+    _alarms(outcome, truth, verdict)
+    for name, counters in outcome.counters.items():
+        if "failed" in counters:
+            verdict.findings.append(f"{name} failed: it {counters['failed']}")
+    if outcome.exit_code:
+        verdict.findings.append(f"the gateway ended with status {outcome.exit_code}")
+    return verdict
+
+
+class Judge:
+    """One receiver."""
+
+    def __init__(self, outcome: Outcome, truth: Truth, peer: Peer, verdict: Verdict) -> None:
+        self._outcome, self._truth, self._peer, self._verdict = outcome, truth, peer, verdict
+        self._tolerance_ns = (outcome.plan.scan_ms + 1000) * MILLISECOND
+        told = Told.read(outcome.plan.ledgers / f"{peer.name}.bin", truth, self._tolerance_ns)
+        self._told, self._book, self._row = told, told.book, told.row
+        self._known = told.row != UNKNOWN
+        self._event = self._book["kind"] == EVENT
+        self._good = self._book["quality"] == 0
+        self._first = self._firsts()
+
+    def row(self) -> dict[str, Any]:
+        """Its line of the table."""
+        doubled, repeated = self._again()
+        found: dict[str, Any] = {"receiver": self._peer.name, "protocol": self._peer.protocol}
+        found |= {"told": int(self._event.sum()), "links": len(self._told.ups), "repeated": repeated}
+        counts = (
+            self._count("lost", self._lost()),
+            self._count("doubled", doubled),
+            self._count("out of order", self._order()),
+            self._count("wrong value", ~self._known & (self._good | (self._book["time_ns"] > 0))),
+            self._count("wrong quality", self._quality()),
+            self._count("wrong time", self._time()),
+            self._not_told_bad(),
+            self._count("not the last", self._last()),
+        )
+        most = MOST_AGAIN.get(self._peer.protocol, 0) * max(0, len(self._told.ups) - 1)
+        if most and repeated > most:
+            self._verdict.findings.append(f"{self._peer.name}: {repeated} repeated, at most {most} were unconfirmed")
+        if self._told.overflows:
+            self._verdict.findings.append(f"{self._peer.name}: was told {self._told.overflows} times of an overflow")
+        self._latency()
+        return found | dict(zip(COLUMNS, counts, strict=True))
+
+    def _count(self, what: str, bad: NDArray[Any]) -> int:
+        """How many, with a few examples; `bad` is a mask of the book, or rows of the plant."""
+        mask = bad.dtype == np.bool_
+        places = np.flatnonzero(bad) if mask else bad
+        for place in places[:5].tolist():
+            self._verdict.examples.append(
+                f"{self._peer.name}, {what}: " + (self._say(place) if mask else self._made(place))
+            )
+        return len(places)
+
+    def _say(self, place: int) -> str:
+        record = self._book[place]
+        name, row = self._outcome.plan.name(int(record["point"])), int(self._row[place])
+        began = self._outcome.began_ns
+        told = f"{name} = {record['value']:g} quality {record['quality']} kind {record['kind']}"
+        told += (
+            f" tag {(int(record['time_ns']) - began) / SECOND:.3f} s at {(int(record['at_ns']) - began) / SECOND:.3f} s"
+        )
+        return told + ("; the plant never made it" if row == UNKNOWN else f"; plant: {self._made(row)}")
+
+    def _made(self, row: int) -> str:
+        truth, began = self._truth, self._outcome.began_ns
+        point = int(np.searchsorted(truth.start, row, side="right")) - 1
+        made, left = (int(truth.made_ns[row]) - began) / SECOND, (int(truth.left_ns[row]) - began) / SECOND
+        return f"{self._outcome.plan.name(point)} = {truth.value[row]:g} made {made:.3f} s, read {left:.3f} s"
+
+    def _firsts(self) -> NDArray[np.bool_]:
+        """The first good telling of each change as an event."""
+        first = np.zeros(len(self._book), np.bool_)
+        places = np.flatnonzero(self._known & self._event & self._good)
+        first[places[np.unique(self._row[places], return_index=True)[1]]] = True
+        return first
+
+    def _own(self) -> NDArray[np.bool_]:
+        points = self._truth.points
+        return (points >= self._peer.first) & (points < self._peer.first + self._peer.count)
+
+    def _lost(self) -> Numbers:
+        """Changes that were read and never told."""
+        truth, protocol = self._truth, self._peer.protocol
+        due = truth.changes & self._own()
+        if protocol in WHILE_LINKED:
+            due &= self._told.standing(truth.left_ns - SETTLES_NS, truth.left_ns + SETTLES_NS)
+            due &= ~self._near(("kill worker", "kill core", "hold link", "cut upstream", "stop broker"), truth.left_ns)
+        elif protocol not in EVERYTHING:
+            return np.zeros(0, np.int64)
+        due[self._row[self._known & self._event]] = False
+        return np.flatnonzero(due)
+
+    def _again(self) -> tuple[NDArray[np.bool_], int]:
+        """Good events of a change that was told already: (doubled, how many repeated after a new link)."""
+        places = np.flatnonzero(self._known & self._event)
+        places = places[np.argsort(self._book["point"][places], kind="stable")]
+        book, row = self._book[places], self._row[places]
+        key = np.rec.fromarrays([row, book["time_ns"], book["quality"]], names="row,tag,quality")
+        _, index = np.unique(key, return_index=True)
+        again = np.ones(len(places), np.bool_)
+        again[index] = False
+        before = np.roll(book["quality"], 1)
+        same = np.roll(row, 1) == row
+        refreshed = same & (before == 0) & (book["quality"] == 0) & ~again
+        mask = np.zeros(len(self._book), np.bool_)
+        mask[places[again | refreshed]] = True
+        excused = mask & (self._told.since_up_ns() < AGAIN_NS)
+        if self._peer.protocol in ("mqtt", "influx"):
+            excused |= mask & self._near(
+                ("kill worker", "kill core", "broker", "influxdb", "clock"), self._book["at_ns"]
+            )
+        return mask & ~excused, int(excused.sum())
+
+    def _order(self) -> NDArray[np.bool_]:
+        """First tellings that come after a later change of the same point."""
+        mask = np.zeros(len(self._book), np.bool_)
+        if self._peer.protocol == "influx":
+            return mask
+        keeps_all = self._peer.protocol in EVERYTHING
+        places = np.flatnonzero(self._first if keeps_all else self._known)
+        places = places[np.argsort(self._book["point"][places], kind="stable")]
+        row = self._row[places]
+        highest = np.maximum.accumulate(row) if len(row) else row
+        mask[places[row < highest]] = True
+        if not keeps_all:
+            mask &= self._told.since_up_ns() > AGAIN_NS
+        return mask
+
+    def _quality(self) -> NDArray[np.bool_]:
+        """Bad without a cause: no fault of the device or the core is near."""
+        bad = self._event & ~self._good
+        allowed = self._near(("kill core", "step clock"), self._book["at_ns"])
+        device = self._book["point"] // self._outcome.plan.per_device
+        for fault in self._outcome.faults:
+            if fault.kind.endswith("device") and fault.began_ns:
+                hit = (device == int(fault.whom.removeprefix("dev"))) & (self._book["at_ns"] >= fault.began_ns)
+                allowed |= hit & (self._cause_ns() < fault.ended_ns + AFTERMATH_NS)
+        return bad & ~allowed
+
+    def _cause_ns(self) -> Numbers:
+        """When what is told came about, as far as one can tell: links may be late."""
+        late = self._told.since_up_ns() < AGAIN_NS
+        found: Numbers = np.where(late, np.maximum(self._book["time_ns"], 0), self._book["at_ns"])
+        return found
+
+    def _near(self, kinds: Sequence[str], times_ns: Numbers) -> NDArray[np.bool_]:
+        """Within a fault of one of these kinds, or soon after it."""
+        near = np.zeros(len(times_ns), np.bool_)
+        for fault in self._outcome.faults:
+            if fault.began_ns and any(kind in fault.kind for kind in kinds) and _concerns(fault, self._peer):
+                near |= (times_ns >= fault.began_ns - SETTLES_NS) & (times_ns <= fault.ended_ns + AFTERMATH_NS)
+        return near
+
+    def _time(self) -> NDArray[np.bool_]:
+        """Tags outside the time in which it was true and was read."""
+        truth, mask = self._truth, np.zeros(len(self._book), np.bool_)
+        places = np.flatnonzero(self._first & (self._book["time_ns"] > 0))
+        row, tag = self._row[places], self._book["time_ns"][places]
+        made, left = truth.made_ns[row], truth.left_ns[row]
+        off, latest = truth.off_ns(left), left + self._tolerance_ns
+        troubled = self._near_field(left)
+        latest = np.where(troubled, np.minimum(truth.over_ns[row], 1 << 62) + self._tolerance_ns, latest)
+        wrong = (tag < made + off - 2 * MILLISECOND) | (tag > latest + off)
+        stepped = (
+            truth.near_step(left)
+            | truth.near_step(tag - off)
+            | (troubled & truth.near_step(np.minimum(truth.over_ns[row], 1 << 62)))
+        )
+        mask[places[wrong & ~stepped]] = True
+        return mask
+
+    def _near_field(self, times_ns: Numbers) -> NDArray[np.bool_]:
+        near = np.zeros(len(times_ns), np.bool_)
+        for fault in self._outcome.faults:
+            if fault.began_ns and fault.kind.endswith(("device", "core")):
+                near |= (times_ns >= fault.began_ns - 2 * SECOND) & (times_ns <= fault.ended_ns + AFTERMATH_NS)
+        return near
+
+    def _not_told_bad(self) -> int:
+        """Points of a device that answered nothing for longer than their greatest age, and were not told bad."""
+        if self._peer.protocol not in ("iec104", "dnp3"):
+            return 0
+        missed, plan = 0, self._outcome.plan
+        for fault in self._outcome.faults:
+            if not fault.kind.endswith("device") or not fault.began_ns:
+                continue
+            first = int(fault.whom.removeprefix("dev")) * plan.per_device
+            hit = self._event & ~self._good & (self._book["at_ns"] >= fault.began_ns)
+            points = np.unique(self._book["point"][hit])
+            untold = plan.per_device - int(((points >= first) & (points < first + plan.per_device)).sum())
+            if untold:
+                self._verdict.examples.append(
+                    f"{self._peer.name}, not told bad: {untold} points, {fault.kind} {fault.whom}"
+                )
+            missed += untold
+        return missed
+
+    def _last(self) -> Numbers:
+        """Points of which what was told last is not what the plant stands at, or is not good."""
+        truth, peer = self._truth, self._peer
+        points = np.arange(peer.first, peer.first + peer.count)
+        last = np.full(self._outcome.plan.points, UNKNOWN)
+        good = np.zeros(self._outcome.plan.points, np.bool_)
+        order = np.argsort(self._book["time_ns"], kind="stable") if peer.protocol == "influx" else slice(None)
+        last[self._book["point"][order]] = self._row[order]
+        good[self._book["point"][order]] = self._good[order]
+        stands = truth.start[points + 1] - 1
+        return stands[(last[points] != stands) | ~good[points]]
+
+    def _latency(self) -> None:
+        if self._peer.protocol != "influx":
+            places = np.flatnonzero(self._first)
+            places = places[self._truth.changes[self._row[places]]]
+            left = self._truth.left_ns[self._row[places]]
+            spent = (self._book["at_ns"][places] - left) / MILLISECOND
+            self._verdict.latencies[self._peer.name] = (left, spent)
+
+
+def _concerns(fault: Fault, peer: Peer) -> bool:
+    """Whether a fault of one link or worker touches this receiver."""
+    if fault.kind in ("hold link", "cut link", "cut master"):
+        return fault.whom == peer.name
+    if fault.kind in ("kill worker", "kill server"):
+        worker = {"influx": "historian", "hmi": "hmi"}.get(peer.protocol, peer.protocol)
+        return fault.whom.startswith(worker)
+    return True
+
+
+def _commands(outcome: Outcome, truth: Truth, verdict: Verdict) -> None:
+    """Each commander's answers against what the plant executed."""
+    executed = Counter((int(write["point"]), int(write["value"])) for write in truth.writes)
+    asked: set[tuple[int, int]] = set()
+    for peer in outcome.plan.peers:
+        path = outcome.plan.ledgers / f"{peer.name}.commands.jsonl"
+        if not peer.commander or not path.exists():
+            continue
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        asked |= {(line["point"], line["value"]) for line in lines}
+        row = _answers(peer.name, lines, executed, verdict)
+        verdict.commands.append(row)
+        verdict.latencies[f"{peer.name} commands"] = _spent(lines)
+    strange = [key for key in executed if key not in asked]
+    verdict.examples += [f"executed and nobody's: set-point {point} = {value}" for point, value in strange[:5]]
+    if strange:
+        verdict.findings.append(f"{len(strange)} commands were executed that nobody gave")
+
+
+def _answers(
+    name: str, lines: Sequence[dict[str, Any]], executed: Counter[tuple[int, int]], verdict: Verdict
+) -> dict[str, Any]:
+    count = Counter(line["answer"] for line in lines)
+    rules: dict[str, Callable[[dict[str, Any], int], bool]] = {
+        "confirmed, not executed": lambda line, times: line["answer"] == "confirmed" and not times,
+        "refused, executed": lambda line, times: line["answer"] == "refused" and times > 0,
+        "executed twice": lambda line, times: times > 1,
+        "must be refused, executed": lambda line, times: _refusable(line) and times > 0,
+        "must be refused, confirmed": lambda line, times: _refusable(line) and line["answer"] == "confirmed",
+    }  # fmt: skip
+    row: dict[str, Any] = {"commander": name, "given": len(lines)}
+    row |= {answer: count[answer] for answer in ("confirmed", "refused", "unknown")}
+    row["good, refused"] = sum(line.get("sort") == "good" and line["answer"] == "refused" for line in lines)
+    for title, broken in rules.items():
+        bad = [line for line in lines if broken(line, executed[line["point"], line["value"]])]
+        row[title] = len(bad)
+        verdict.examples += [f"{name}, {title}: {json.dumps(line)}" for line in bad[:5]]
+        if bad:
+            verdict.findings.append(f"{name}: {len(bad)} commands {title}")
+    return row
+
+
+def _refusable(line: dict[str, Any]) -> bool:
+    """Made to be refused."""
+    return bool(line.get("sort", "good") != "good")
+
+
+def _spent(lines: Sequence[dict[str, Any]]) -> tuple[Numbers, NDArray[np.float64]]:
+    done = [line for line in lines if line["answer"] == "confirmed"]
+    sent = np.array([line["sent_ns"] for line in done], np.int64)
+    return sent, (np.array([line["answered_ns"] for line in done], np.int64) - sent) / MILLISECOND
+
+
+def _alarms(outcome: Outcome, truth: Truth, verdict: Verdict) -> None:
+    """Every excursion that was read is one raise, every return one return."""
+    told = list(_alarm_lines(Path(outcome.plan.folder) / "alarms.jsonl"))
+    kinds = {"raised": 0, "returned": 1}
+    expected, missed, extra = Counter[str](), 0, 0
+    for point in filter(outcome.plan.alarmed, range(outcome.plan.points)):
+        rows = np.arange(truth.start[point], truth.start[point + 1])
+        rows = rows[truth.left_ns[rows] > 0]
+        beyond = truth.value[rows] >= EXCURSION
+        edges = np.flatnonzero(beyond[1:] != beyond[:-1]) + 1
+        made = ["raised" if beyond[edge] else "returned" for edge in edges.tolist()]
+        name = f"{outcome.plan.name(point)}/h"
+        heard = [line["event"] for line in told if line["alarm"] == name and line["event"] in kinds]
+        expected.update(made)
+        if heard != made:
+            missed += max(0, len(made) - len(heard))
+            extra += max(0, len(heard) - len(made)) or (len(heard) == len(made))
+            verdict.examples.append(f"alarm {name}: the plant made {made}, the journal has {heard}")
+    row = {"excursions": expected["raised"], "returns": expected["returned"], "missed": missed, "too many": extra}
+    verdict.alarms.append(row)
+    if missed or extra:
+        verdict.findings.append(f"alarms: {missed} missed, {extra} too many or out of order")
+
+
+def _alarm_lines(path: Path) -> Iterator[dict[str, Any]]:
+    if path.exists():
+        for line in path.read_text().splitlines():
+            yield json.loads(line)
