@@ -6,6 +6,7 @@
 #   make figures the same, into the README and bench/FIGURES.md
 #   make soe     150,000 events to a master over 1,000 cuts of its link, and over kills of the server: none lost
 #   make overload 50,000 changes/s for a minute, full journals, a crowd at every door: shed is counted and told (SECONDS=60)
+#   make soak    every change and every command in everybody's books, through faults of every kind (MINUTES=60 SEED=7)
 #   make fuzz104 a million mutated frames against the IEC 60870-5-104 station
 #   make fuzzdnp3 a million mutated frames against the DNP3 outstation
 #   make fuzzopcua a hundred thousand mutated messages against the OPC UA server
@@ -23,6 +24,8 @@ PYTEST_ARGS ?= -n 4 --dist loadfile --no-loadscope-reorder
 ARGS ?=
 SECONDS ?= 60
 REPORT ?= var/overload
+MINUTES ?= 60
+SEED ?= 0
 LOCK_ARGS := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 # What `pip install .` packs: a change of any of it installs the gateway again.
@@ -58,6 +61,9 @@ soe: $(TEST_VENV)/installed
 
 overload: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/python -m tests.overload --seconds $(SECONDS) --report $(REPORT) $(ARGS)
+
+soak: $(TEST_VENV)/installed
+	$(TEST_VENV)/bin/python -m tests.soak --minutes $(MINUTES) --seed $(SEED) --report var/soak $(ARGS)
 
 fuzz104: $(TEST_VENV)/installed
 	GRIDGATE_FUZZ104=1000000 $(TEST_VENV)/bin/pytest $(PYTEST_ARGS) --timeout=7200 \

@@ -70,7 +70,7 @@ class Stoppable:
 
 def kinds(plan: SoakPlan, means: Means) -> dict[str, list[str]]:
     """What can happen here, and to whom."""
-    linked = [peer.name for peer in plan.peers if peer.port]
+    linked = [peer.name for peer in plan.peers if peer.protocol in plan.listen]
     lines = [f"dev{number}" for number in range(plan.devices)]
     upstream = [name for name, port in (("broker", plan.broker_relay), ("influxdb", plan.influx_relay)) if port]
     found = {

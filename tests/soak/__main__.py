@@ -1,0 +1,72 @@
+"""``python -m tests.soak --minutes 60 --seed 7 --report DIR``: exits 1, and says what, when the books do not agree."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from tests.soak import compare, growth, report, site
+from tests.soak.run import Outcome, run
+
+
+def soak(
+    folder: Path,
+    kept: Path,
+    seed: int,
+    minutes: float,
+    *,
+    points: int = 10_000,
+    changes_per_s: float = 2_000.0,
+    commands_per_s: float = 5.0,
+    trouble: bool = True,
+    tell: Callable[[str], None] = lambda text: None,
+    command: str = "",
+) -> tuple[Outcome, list[str], Path]:
+    """Run, compare and report; what was seen, what did not hold, and the page in `kept`."""
+    plan = site.plan(folder, seed, minutes * 60.0, points, changes_per_s, commands_per_s)
+    outcome = run(plan, trouble, tell)
+    tell("comparing the books")
+    verdict = compare.compare(outcome)
+    found = [*verdict.findings, *growth.findings(outcome.samples)]
+    page = report.write(kept, outcome, verdict, found, command)
+    for name in ("gateway.log", "site.yaml", "plan.json", "alarms.jsonl"):
+        shutil.copy(folder / name, kept / name)
+    return outcome, found, page
+
+
+def main() -> int:
+    """From the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--seed", type=int, default=0, help="of all chance; 0: drawn, and printed")
+    parser.add_argument("--points", type=int, default=10_000)
+    parser.add_argument("--changes", type=float, default=2_000.0, help="a second, in all")
+    parser.add_argument("--commands", type=float, default=5.0, help="a second, of all commanders")
+    parser.add_argument("--report", type=Path, default=Path("var/soak"))
+    parser.add_argument("--folder", type=Path, help="where everything is written, and left; a temporary one by default")
+    parser.add_argument("--no-trouble", action="store_true", help="no faults")
+    chosen = parser.parse_args()
+    seed = chosen.seed or random.SystemRandom().randrange(1, 1_000_000)
+    tell = partial(print, file=sys.stderr, flush=True)
+    tell(f"seed {seed}")
+    command = shlex.join(["python", "-m", "tests.soak", *sys.argv[1:]]) + ("" if chosen.seed else f" --seed {seed}")
+    with tempfile.TemporaryDirectory(prefix="gridgate-soak-") as temporary:
+        folder = chosen.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        _, found, page = soak(
+            folder.resolve(), chosen.report, seed, chosen.minutes, points=chosen.points, changes_per_s=chosen.changes,
+            commands_per_s=chosen.commands, trouble=not chosen.no_trouble, tell=tell, command=command,
+        )  # fmt: skip
+    print(page.read_text())
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
