@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 from gateway.child import ProcessPlans
+from gateway.childprocess import compile_command, compile_environment
 
 if TYPE_CHECKING:
     from gateway.contracts.log import Log
@@ -111,6 +112,8 @@ class Trial:
     reason: str
     deadline: float
     warnings: str = ""
+    undone: str = ""
+    """Why the old plans are back, once they are."""
 
 
 def write_result(state_dir: Path, **facts: Any) -> None:
@@ -130,6 +133,9 @@ class _Supervisor(Protocol):
 
     @property
     def plans(self) -> ProcessPlans: ...
+
+    @property
+    def changing(self) -> bool: ...
 
     def status(self) -> list[dict[str, object]]: ...
 
@@ -180,8 +186,6 @@ class Reloads:
             self._try()
 
     def _begin(self, who: str, reason: str) -> None:
-        from gateway.supervisor import compile_command, compile_environment  # noqa: PLC0415 - it imports this module
-
         if self._site is None:
             self._answer(ok=False, text="this gateway does not know its site file")
             return
@@ -213,22 +217,24 @@ class Reloads:
 
     def _try(self) -> None:
         trial = self._trial
-        if trial is None:
+        if trial is None or self._supervisor.changing:
+            return
+        facts: dict[str, Any] = {"who": trial.who, "reason": trial.reason, **trial.change.facts()}
+        if trial.undone:
+            self._trial = None
+            self._end(ok=False, text=trial.undone, rolled_back=True, **facts)
             return
         fresh = [*trial.change.restarted, *trial.change.added]
         unready = self._supervisor.unready(fresh)
-        facts: dict[str, Any] = {"who": trial.who, "reason": trial.reason, **trial.change.facts()}
         if not unready:
             self._trial = None
             self._log.info("reload done", who=trial.who)
             self._end(ok=True, text=trial.warnings, **facts)
             return
         if self._supervisor.failing(unready) or time.monotonic() > trial.deadline:
-            self._trial = None
-            text = f"{', '.join(unready)} did not come to serve: the configuration of before runs again"
-            self._log.error("reload undone", who=trial.who, cause=text)
+            trial.undone = f"{', '.join(unready)} did not come to serve: the configuration of before runs again"
+            self._log.error("reload undone", who=trial.who, cause=trial.undone)
             self._supervisor.change_to(trial.old, trial.change.touched)
-            self._end(ok=False, text=text, rolled_back=True, **facts)
 
     def _end(self, **facts: Any) -> None:
         write_result(Path(self._supervisor.plans.state_dir), **facts)

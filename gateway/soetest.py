@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from gateway import registry
 from gateway.child import PLAN_FD, READY, STATUS_FD
+from gateway.childprocess import child_command, child_environment
 from gateway.contracts.command import Command, OnOutcome, Outcome, Reason, Stage
 from gateway.contracts.selftest import SoeSelftest, SoeTally
 from gateway.core import RING_CHANGES, next_epoch
@@ -36,7 +37,6 @@ from gateway.points.change import Changes
 from gateway.points.table import PointTable
 from gateway.processplans import WorkerPlan
 from gateway.siteplan import ServerEntry, SitePlan
-from gateway.supervisor import child_command, child_environment
 
 BATCH: Final = 500
 """Changes that come at once, as from a busy site."""

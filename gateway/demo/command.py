@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from gateway.childprocess import child_command, child_environment
 from gateway.paths import shipped
-from gateway.supervisor import child_command, child_environment, run_site
+from gateway.supervisor import run_site
 
 
 def run_demo(site: Path | None, state_dir: Path | None, seed: int) -> int:

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import yaml
 
+from gateway.childprocess import child_command, compile_environment
 from gateway.configfiles import common_root, config_files, digest_of
-from gateway.supervisor import child_command, compile_environment
 from hmi.engineering.secrets import is_private, masked, unmasked
 from hmi.refusal import Refusal
 
