@@ -7,7 +7,7 @@ a cut takes away was not acknowledged, and must come again.
 
 Quality in the ledger: QDS or SIQ without the value's bit (IV 0x80, NT 0x40, SB 0x20, BL 0x10, OV 0x01), and
 `TIME_INVALID`. Events (cause 3) are `EVENT`; interrogated, cyclic and background values are `ANSWERED`. Another
-information object than a point of the plan is the gateway's word on lost events.
+information object than a point of the plan is the gateway's word on lost events, where it is not 0.
 """
 
 from __future__ import annotations
@@ -209,7 +209,8 @@ class Link:
             self._fresh.append(told[known])
             self._receiver.counts["values"] += int(known.sum())
             for other in told[~known]:
-                self._receiver.ledger.mark(LOST_TOLD, float(other["value"]))
+                if other["value"]:
+                    self._receiver.ledger.mark(LOST_TOLD, float(other["value"]))
         elif asdu[0] not in (C_IC_NA, M_EI_NA):
             self._receiver.counts[f"type {asdu[0]}"] += 1
 

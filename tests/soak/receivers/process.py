@@ -43,6 +43,10 @@ class Receiver:
         self.up = True
         self.counts["connects"] += 1
         self.ledger.mark(LINK_UP)
+        self.say_ready()
+
+    def say_ready(self) -> None:
+        """Once: everything of it is connected."""
         if not self._ready:
             self._ready = True
             print("ready", flush=True)
@@ -55,7 +59,10 @@ class Receiver:
 
     def trouble(self, error: BaseException) -> None:
         """A reason for which it is not connected: counted, told at the end."""
-        self.counts[f"{type(error).__name__}: {error}"[:120]] += 1
+        words = f"{type(error).__name__}: {error}"[:120]
+        if not self.counts[words]:
+            print(words, file=sys.stderr, flush=True)
+        self.counts[words] += 1
 
     def finish(self) -> None:
         """Close the books and say the counters."""
