@@ -197,7 +197,7 @@ class Judge:
         return mask
 
     def _quality(self) -> NDArray[np.bool_]:
-        """Bad without a cause: no fault of the device or the core is near."""
+        """Bad without a cause: no fault of the device or the core is near, and it was read all the time."""
         bad = self._event & ~self._good
         allowed = self._near(("kill core", "step clock"), self._book["at_ns"])
         device = self._book["point"] // self._outcome.plan.per_device
@@ -205,6 +205,10 @@ class Judge:
             if fault.kind.endswith("device") and fault.began_ns:
                 hit = (device == int(fault.whom.removeprefix("dev"))) & (self._book["at_ns"] >= fault.began_ns)
                 allowed |= hit & (self._cause_ns() < fault.ended_ns + AFTERMATH_NS)
+        point = self._book["point"]
+        for first, count, from_ns, to_ns in self._outcome.counters.get("plant", {}).get("gaps", ()):
+            hit = (point >= first) & (point < first + count)
+            allowed |= hit & (self._cause_ns() > from_ns) & (self._cause_ns() < to_ns + SETTLES_NS)
         return bad & ~allowed
 
     def _cause_ns(self) -> Numbers:
@@ -224,7 +228,7 @@ class Judge:
     def _time(self) -> NDArray[np.bool_]:
         """Tags outside the time in which it was true and was read."""
         truth, mask = self._truth, np.zeros(len(self._book), np.bool_)
-        places = np.flatnonzero(self._first & (self._book["time_ns"] > 0))
+        places = np.flatnonzero(self._first & (self._book["time_ns"] > 0) & truth.changes[self._row])
         row, tag = self._row[places], self._book["time_ns"][places]
         made, left = truth.made_ns[row], truth.left_ns[row]
         off, latest = truth.off_ns(left), left + self._tolerance_ns

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from tests.soak.plan import ALARMED, EXCURSION, SETPOINTS, SoakPlan
 
 PART: Final = 125
 TURN_S: Final = 0.05
+GAP_NS: Final = 3_000_000_000
 READ: Final = struct.Struct(">HHHBBHH")
 ANSWER: Final = struct.Struct(">HHHBBB")
 BITS, HOLDING, INPUT, WRITE_MANY = 2, 3, 4, 16
@@ -56,6 +57,8 @@ class Part:
     shown: object | None = None
     """The connection on which its newest state was answered; None: not answered yet."""
     shown_s: float = 0.0
+    answered_ns: int = 0
+    """When it was answered last (UTC)."""
     taken: bool = True
 
 
@@ -69,6 +72,8 @@ class Image:
     frozen: bool = False
     reads: int = 0
     writes: int = 0
+    gaps: list[tuple[int, int, int, int]] = field(default_factory=list)
+    """(first point, points, from ns, to ns): not asked for, or not answered, for longer than `GAP_NS`."""
     registers: NDArray[np.uint16] = field(init=False)
     bits: NDArray[np.uint8] = field(init=False)
     setpoints: list[int] = field(default_factory=lambda: [0] * SETPOINTS)
@@ -137,8 +142,12 @@ class Image:
             part.taken = True
         elif part.shown is not connection:
             part.shown, part.shown_s = connection, now_s
+        now_ns, last_ns = time.time_ns(), part.answered_ns
+        part.answered_ns = now_ns
+        if last_ns and now_ns - last_ns > GAP_NS:
+            self.gaps.append((part.first, len(part.count), last_ns, now_ns))
         if len(part.unread):
-            self._note(part, ANSWERED, part.unread, time.time_ns())
+            self._note(part, ANSWERED, part.unread, now_ns)
             part.unread = part.unread[:0]
 
     def write(self, at: int, values: bytes) -> None:
@@ -231,10 +240,12 @@ class Plant:
                 elif part.next_s <= now_s:
                     self.late += 1
 
-    def told(self) -> dict[str, int]:
-        """For the report."""
+    def told(self) -> dict[str, Any]:
+        """For the report, and the gaps between answers for the comparison."""
         reads, writes = sum(image.reads for image in self.images), sum(image.writes for image in self.images)
-        return {"changes": self.changes, "reads": reads, "writes": writes, "late": self.late}
+        return {"changes": self.changes, "reads": reads, "writes": writes, "late": self.late} | {
+            "gaps": [gap for image in self.images for gap in image.gaps]
+        }
 
 
 async def _serve(plan: SoakPlan) -> None:

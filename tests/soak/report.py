@@ -51,6 +51,7 @@ def write(folder: Path, outcome: Outcome, verdict: Verdict, found: Sequence[str]
     page.write_text("\n".join(_text(outcome, verdict, found, command)) + "\n")
     (folder / "soak.html").write_text("\n".join(_page(outcome, verdict, found, command)) + "\n")
     facts = {title: list(rows) for title, rows in _tables(outcome, verdict).items()}
+    outcome.counters.get("plant", {}).pop("gaps", None)
     facts |= {"findings": list(found), "examples": verdict.examples, "counters": outcome.counters}  # type: ignore[dict-item]
     (folder / "soak.json").write_text(json.dumps(facts, indent=1, default=str))
     return page

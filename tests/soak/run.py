@@ -308,12 +308,12 @@ def _wait(seconds: float, gateway: subprocess.Popen[bytes]) -> None:
 
 
 def _drained(plan: SoakPlan, gateway: subprocess.Popen[bytes], tell: Callable[[str], None]) -> None:
-    """Nothing more is written in any book."""
+    """Nothing more is written in any book but the plant's: commands go on."""
     tell("the plant rests: waiting for what is under way")
     end, sizes, quiet_at = time.monotonic() + DRAIN_S, {}, time.monotonic() + QUIET_S
     while time.monotonic() < min(end, quiet_at):
         _wait(0.5, gateway)
-        now = {path.name: path.stat().st_size for path in plan.ledgers.glob("*.bin")}
+        now = {path.name: path.stat().st_size for path in plan.ledgers.glob("*.bin") if path.stem != "plant"}
         if now != sizes:
             sizes, quiet_at = now, time.monotonic() + QUIET_S
 
