@@ -17,6 +17,7 @@ _Index = NDArray[np.intp]
 _FREE, _SUBSTITUTED, _BLOCKED = 0, 1, 2
 _FOR_EVER: Final = 1 << 62
 _NOT_TOPICAL: Final = np.uint32(Quality.NOT_TOPICAL)
+_TOLD_OLD: Final = np.uint32(Quality.NOT_TOPICAL | Quality.COMM_LOST | Quality.NEVER_REPORTED)
 _OVER_RANGE: Final = np.uint32(Quality.OVER_RANGE)
 
 
@@ -142,9 +143,12 @@ class PointTable:
         return moved
 
     def sweep(self, now_ns: int) -> Changes:
-        """Mark every point without an update within its max_age as not topical; value and time stay."""
+        """Mark every point without an update within its max_age as not topical; value and time stay.
+
+        One whose device is known to be lost has been told so: that it ages as well is no news to anybody.
+        """
         old = now_ns - self._updated_ns > self._max_age_ns
-        old &= (self.quality & np.uint32(Quality.NOT_TOPICAL | Quality.NEVER_REPORTED)) == 0
+        old &= (self.quality & _TOLD_OLD) == 0
         if self._holds:
             old &= self._held == _FREE
             held = (now_ns - self._updated_ns > self._max_age_ns) & (self._held != _FREE)

@@ -74,6 +74,7 @@ def test_a_lost_device_keeps_the_last_value_and_its_time():
     publish(t, [0], [7], time_ns=123)
     lost = t.degrade(np.array([0], np.uint32), Quality.COMM_LOST)
     assert lost.tolist() == [(0, Quality.COMM_LOST, 7.0, 123)]
+    assert len(t.sweep(100 * S)) == 0, "whoever was told that it is lost need not be told that it ages"
     assert len(t.degrade(np.array([0], np.uint32), Quality.COMM_LOST)) == 0
 
 
