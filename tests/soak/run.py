@@ -39,7 +39,7 @@ MODULES: Final = {
 FAKETIME: Final = tuple(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 STEPPABLE: Final = Path(__file__).parent / "steppable"
 DISK_MB: Final = 512
-READY_S: Final = 60.0
+READY_S: Final = 45.0
 QUIET_S: Final = 5.0
 """The books are closed when nothing was written in them for so long."""
 DRAIN_S: Final = 60.0
@@ -142,8 +142,7 @@ def _run(plan: SoakPlan, trouble: bool, tell: Callable[[str], None], stack: cont
     titles = _serving(plan, gateway)
     watch = Watch(gateway.pid, outcome.samples)
     receivers = [_receiver(stack, plan, peer) for peer in able]
-    for receiver in receivers:
-        receiver.ready()
+    receivers = [receiver for receiver in receivers if _ready(receiver, outcome)]
     tell(f"{len(receivers)} receivers are ready; {', '.join(titles)} run")
     means = Means(gateway.pid, relays.turn, plant.say, broker, influx, disk, clock, titles)
     outcome.faults = draw(plan.seed, plan.seconds, kinds(plan, means)) if trouble else []
@@ -155,7 +154,7 @@ def _run(plan: SoakPlan, trouble: bool, tell: Callable[[str], None], stack: cont
         plant.say("rest")
         _drained(plan, gateway, tell)
     outcome.ended_ns = time.time_ns()
-    outcome.counters = {receiver.name: receiver.finish() for receiver in receivers}
+    outcome.counters |= {receiver.name: receiver.finish() for receiver in receivers}
     gateway.send_signal(signal.SIGTERM)
     outcome.exit_code = gateway.wait(30.0)
     outcome.counters["plant"] = plant.finish()
@@ -191,6 +190,17 @@ def _able(peer: Peer, missing: list[str]) -> bool:
         here = False
     if not here:
         missing.append(f"{peer.name}: there is no receiver for {peer.protocol}")
+        return False
+    return True
+
+
+def _ready(receiver: Party, outcome: Outcome) -> bool:
+    """Whether it is; one that is not is a failure, and the others go on."""
+    try:
+        receiver.ready()
+    except RuntimeError as error:
+        outcome.missing.append(f"{receiver.name}: {error}")
+        outcome.counters[receiver.name] = {"failed": "did not get ready"} | receiver.finish(5.0)
         return False
     return True
 
