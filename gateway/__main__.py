@@ -101,6 +101,7 @@ def _pki(arguments: argparse.Namespace) -> int:
             hosts=tuple(filter(None, arguments.hosts.split(","))),
             revoke=tuple(filter(None, arguments.revoke.split(","))),
             days=arguments.days,
+            as_json=arguments.json,
         )
     )
 
@@ -266,6 +267,7 @@ def _add_pki(command: argparse.ArgumentParser) -> None:
     command.add_argument("--hosts", default="", metavar="H,...", help="names and addresses of the gateway")
     command.add_argument("--revoke", default="", metavar="NAME,...", help="put these on the revocation list, renew it")
     command.add_argument("--days", type=int, default=365, help="how long new certificates hold (default 365)")
+    command.add_argument("--json", action="store_true", help="one JSON object: the files, fingerprints of masters")
 
 
 def _add_control(add: Callable[..., argparse.ArgumentParser]) -> None:

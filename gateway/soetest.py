@@ -16,7 +16,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -213,6 +213,10 @@ def _free_port() -> int:
         return int(sock.getsockname()[1])
 
 
+def _nobody(count: int) -> None:
+    """Nobody looks on."""
+
+
 @dataclass(slots=True)
 class _Run:
     """One test under way."""
@@ -232,6 +236,8 @@ class _Run:
     trouble: str = ""
     log: str = ""
     began: float = field(default_factory=time.monotonic)
+    told: Callable[[int], None] = _nobody
+    """Hears how many more events have come."""
 
     async def play(self) -> None:
         """Fill the buffer without a link, then let the master fetch it, with cuts and further changes."""
@@ -248,12 +254,17 @@ class _Run:
             if turn in kill_at:
                 await self._kill_during(octets)
             else:
-                await self.test.visit(self.port, octets)
+                await self._visit(octets)
                 self.cuts += 1
         while self.made < self.options.events:
             await self.make(self._portion(1))
-            await self.test.visit(self.port, None)
-        await self.test.visit(self.port, None)
+            await self._visit(None)
+        await self._visit(None)
+
+    async def _visit(self, octets: int | None) -> None:
+        received = self.test.tally.received
+        await self.test.visit(self.port, octets)
+        self.told(self.test.tally.received - received)
 
     def _portion(self, rounds_left: int) -> int:
         """Changes to make now: an even share of what is left, never more than the buffer takes."""
@@ -275,7 +286,7 @@ class _Run:
 
     async def _kill_during(self, octets: int) -> None:
         """kill -9 the server while it sends; then start it again."""
-        visit = asyncio.create_task(self.test.visit(self.port, octets))
+        visit = asyncio.create_task(self._visit(octets))
         await asyncio.sleep(self.random.random() * 0.05)
         await self.make(self._portion(2))
         await asyncio.sleep(self.random.random() * 0.05)
@@ -288,12 +299,19 @@ class _Run:
         await self.gateway.start_server()
 
 
-def soe_test(plan: SitePlan, entry: ServerEntry, master: str, options: SoeOptions) -> SoeResult:
-    """Make the test; returns when it is over. Raises `SoeTestError` when it cannot be made."""
-    return asyncio.run(_soe_test(plan, entry, master, options))
+def soe_test(
+    plan: SitePlan, entry: ServerEntry, master: str, options: SoeOptions, told: Callable[[int], None] = _nobody
+) -> SoeResult:
+    """Make the test; returns when it is over. `told` hears how many more events have come to the master.
+
+    Raises `SoeTestError` when it cannot be made.
+    """
+    return asyncio.run(_soe_test(plan, entry, master, options, told))
 
 
-async def _soe_test(plan: SitePlan, entry: ServerEntry, master: str, options: SoeOptions) -> SoeResult:
+async def _soe_test(
+    plan: SitePlan, entry: ServerEntry, master: str, options: SoeOptions, told: Callable[[int], None]
+) -> SoeResult:
     target = registry.grid(entry.protocol).selftest
     if not target:
         raise SoeTestError(f"server {entry.name}: {entry.protocol} has no SOE buffer test")
@@ -305,6 +323,7 @@ async def _soe_test(plan: SitePlan, entry: ServerEntry, master: str, options: So
         words = f"{options.events:,} events do not fit the capacity of {test.capacity:,} (events: {{capacity: ...}})"
         raise SoeTestError(f"{words}: without cuts all of them must")
     async with _running(plan, entry, master, test, options) as run:
+        run.told = told
         try:
             await run.play()
         except (OSError, TimeoutError) as error:

@@ -10,13 +10,12 @@ import datetime
 import ipaddress
 import os
 import re
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gateway.terminal import refuse
+from gateway.terminal import answer, refuse
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -46,6 +45,7 @@ class PkiOptions:
     hosts: tuple[str, ...] = ()
     revoke: tuple[str, ...] = ()
     days: int = 365
+    as_json: bool = False
 
 
 def pki(options: PkiOptions) -> int:
@@ -63,7 +63,7 @@ def pki(options: PkiOptions) -> int:
         return refuse("gridgate pki needs the Python package cryptography: pip install 'gridgate[pki]'")
     except OSError as error:
         return refuse(error)
-    sys.stdout.write(_told(authority, options))
+    answer(_told(authority, options), _facts(authority, options), options.as_json)
     return 0
 
 
@@ -85,7 +85,28 @@ def _told(authority: Authority, options: PkiOptions) -> str:
         lines.append(f"master {name}: {folder}/{name}.pem, {folder}/{name}.key; it trusts {folder}/ca.pem")
         lines.append(f"  tls_subject: CN={name}      # SHA-256 {authority.fingerprint(name)}")
     lines += [f"revoked: {name}" for name in options.revoke]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
+
+
+def _facts(authority: Authority, options: PkiOptions) -> dict[str, object]:
+    """The same for a program: files, and each master's fingerprint."""
+    masters = {
+        name: {
+            "certificate": str(authority.certificate(name)),
+            "key": str(authority.certificate(name).with_suffix(".key")),
+            "sha256": authority.fingerprint(name),
+        }
+        for name in options.masters
+    }
+    gateway = authority.certificate(GATEWAY)
+    return {
+        "ca": str(authority.file),
+        "crl": str(authority.revocations),
+        "certificate": str(gateway),
+        "key": str(gateway.with_suffix(".key")),
+        "masters": masters,
+        "revoked": list(options.revoke),
+    }
 
 
 class Authority:

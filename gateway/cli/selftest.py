@@ -8,7 +8,7 @@ from typing import Any, Final
 from gateway.cli.trace import find_master
 from gateway.siteplan import SitePlan
 from gateway.soetest import SoeOptions, SoeResult, SoeTestError, soe_test
-from gateway.terminal import answer, refuse
+from gateway.terminal import Progress, answer, refuse
 from gateway.tracereader import TraceError
 
 
@@ -16,7 +16,8 @@ def selftest_soe(plan: SitePlan, master: str, options: SoeOptions, as_json: bool
     """Make the test and print its table; returns the exit code: 0 passed, 1 failed or not possible."""
     try:
         entry, name = find_master(plan, master)
-        result = soe_test(plan, entry, name, options)
+        with Progress("selftest", options.events) as progress:
+            result = soe_test(plan, entry, name, options, progress.step)
     except (TraceError, SoeTestError) as error:
         return refuse(error)
     words = f"{entry.name}/{name}"

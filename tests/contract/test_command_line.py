@@ -138,6 +138,7 @@ JSON: dict[str, tuple[Asked, int]] = {
     "docs": (lambda demo, folder: ["docs", str(demo.site), "--out", str(folder)], 0),
     "trace": (at("trace", "sldc-main"), 0),
     "journal": (at("journal"), 0),
+    "pki": (lambda demo, folder: ["pki", str(folder / "pki"), "sldc", "--revoke", "sldc"], 0),
     "interlocks": (at("interlocks"), 0),
     "reload": (at("reload"), 0),
     "stop-all": (at("stop-all", "--reason", "a test"), 0),

@@ -4,11 +4,13 @@ import re
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from gateway.__main__ import main
+from gateway.cli.tree import whole
 from tests.kit.gateway import ENVIRONMENT, REPO
 
 README = (REPO / "README.md").read_text()
@@ -43,6 +45,24 @@ def test_every_command_that_the_readme_names_exists():
             [sys.executable, "-m", "gateway", name, "--help"], capture_output=True, env=ENVIRONMENT, check=False
         )
         assert done.returncode == 0, name
+
+
+def test_the_readme_names_every_command():
+    for branch in whole():
+        if branch.words:
+            assert re.search(rf"`gridgate [^`|]*\b{branch.words[0]}\b", README), branch.name
+
+
+def test_every_dependency_has_its_reason():
+    project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+    reasons = README[README.index("## Why each dependency") : README.index("## The house")].lower()
+    wanted = [
+        *project["dependencies"],
+        *(each for extra in project["optional-dependencies"].values() for each in extra),
+    ]
+    names = {re.match(r"[A-Za-z0-9-]+", each)[0].lower() for each in wanted}
+    parts_of = {"pytest-timeout": "with timeout", "pytest-xdist": "and xdist"}
+    assert {name for name in names if parts_of.get(name, name) not in reasons} == set()
 
 
 def test_the_links_of_the_readme_lead_to_files():
