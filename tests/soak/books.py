@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.soak.ledger import ANSWERED, EVENT, LINK_LOST, LINK_UP, WRITE, Records, read_ledger
+from tests.soak.ledger import ANSWERED, EVENT, LINK_LOST, LINK_UP, LOST_TOLD, WRITE, Records, read_ledger
 from tests.soak.plan import EXCURSION, SoakPlan
 from tests.soak.trouble import Fault
 
@@ -107,13 +107,15 @@ class Told:
     overflows: int
 
     @classmethod
-    def read(cls, path: Path, truth: Truth, tolerance_ns: int) -> Told:
+    def read(cls, path: Path, truth: Truth, tolerance_ns: int, counted: bool = True) -> Told:
+        """`counted`: each mark of lost events is one, whatever its value."""
         whole = read_ledger(path)
         marks = whole["point"] < 0
         book = whole[~marks]
         ups = whole["at_ns"][marks & (whole["kind"] == LINK_UP)]
         downs = whole["at_ns"][marks & (whole["kind"] == LINK_LOST)]
-        overflows = int((marks & (whole["kind"] > LINK_LOST) & (whole["value"] > 0)).sum())
+        # A 104 master is told by a point, which an interrogation shows as well: 0 is no overflow.
+        overflows = int((marks & (whole["kind"] == LOST_TOLD) & ((whole["value"] > 0) | counted)).sum())
         return cls(book, _rows(book, truth, tolerance_ns), ups, downs, overflows)
 
     def since_up_ns(self) -> Numbers:

@@ -81,7 +81,9 @@ class Judge:
     def __init__(self, outcome: Outcome, truth: Truth, peer: Peer, verdict: Verdict) -> None:
         self._outcome, self._truth, self._peer, self._verdict = outcome, truth, peer, verdict
         self._tolerance_ns = (outcome.plan.scan_ms + 1000) * MILLISECOND
-        told = Told.read(outcome.plan.ledgers / f"{peer.name}.bin", truth, self._tolerance_ns)
+        told = Told.read(
+            outcome.plan.ledgers / f"{peer.name}.bin", truth, self._tolerance_ns, peer.protocol != "iec104"
+        )
         self._told, self._book, self._row = told, told.book, told.row
         self._known = told.row != UNKNOWN
         self._event = self._book["kind"] == EVENT

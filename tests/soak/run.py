@@ -40,6 +40,8 @@ FAKETIME: Final = tuple(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 STEPPABLE: Final = Path(__file__).parent / "steppable"
 DISK_MB: Final = 512
 READY_S: Final = 45.0
+FINISH_S: Final = 180.0
+"""The database is read then."""
 QUIET_S: Final = 5.0
 """The books are closed when nothing was written in them for so long."""
 DRAIN_S: Final = 60.0
@@ -94,7 +96,7 @@ class Party:
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
-    def finish(self, timeout_s: float = READY_S) -> dict[str, Any]:
+    def finish(self, timeout_s: float = FINISH_S) -> dict[str, Any]:
         """End its input and take its counters; a failure is a counter too."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
