@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,10 +28,11 @@ def soak(
     trouble: bool = True,
     tell: Callable[[str], None] = lambda text: None,
     command: str = "",
+    only: Sequence[str] = (),
 ) -> tuple[Outcome, list[str], Path]:
     """Run, compare and report; what was seen, what did not hold, and the page in `kept`."""
     plan = site.plan(folder, seed, minutes * 60.0, points, changes_per_s, commands_per_s)
-    outcome = run(plan, trouble, tell)
+    outcome = run(plan, trouble, tell, only)
     tell("comparing the books")
     verdict = compare.compare(outcome)
     found = [*verdict.findings, *growth.findings(outcome.samples)]
@@ -52,6 +53,7 @@ def main() -> int:
     parser.add_argument("--report", type=Path, default=Path("var/soak"))
     parser.add_argument("--folder", type=Path, help="where everything is written, and left; a temporary one by default")
     parser.add_argument("--no-trouble", action="store_true", help="no faults")
+    parser.add_argument("--only", action="append", default=[], help="faults of this kind, for example 'kill core'")
     chosen = parser.parse_args()
     seed = chosen.seed or random.SystemRandom().randrange(1, 1_000_000)
     tell = partial(print, file=sys.stderr, flush=True)
@@ -63,6 +65,7 @@ def main() -> int:
         _, found, page = soak(
             folder.resolve(), chosen.report, seed, chosen.minutes, points=chosen.points, changes_per_s=chosen.changes,
             commands_per_s=chosen.commands, trouble=not chosen.no_trouble, tell=tell, command=command,
+            only=chosen.only,
         )  # fmt: skip
     print(page.read_text())
     return 1 if found else 0

@@ -107,11 +107,18 @@ class Told:
     overflows: int
 
     @classmethod
-    def read(cls, path: Path, truth: Truth, tolerance_ns: int, counted: bool = True) -> Told:
-        """`counted`: each mark of lost events is one, whatever its value."""
+    def read(
+        cls, path: Path, truth: Truth, tolerance_ns: int, counted: bool = True, in_order_of_time: bool = False
+    ) -> Told:
+        """`counted`: each mark of lost events is one, whatever its value. `in_order_of_time`: of a database, which has
+        no order but that of its samples' times, and is judged at those.
+        """
         whole = read_ledger(path)
         marks = whole["point"] < 0
         book = whole[~marks]
+        if in_order_of_time:
+            book = np.sort(book, order=["point", "time_ns"], kind="stable")
+            book["at_ns"] = book["time_ns"]
         ups = whole["at_ns"][marks & (whole["kind"] == LINK_UP)]
         downs = whole["at_ns"][marks & (whole["kind"] == LINK_LOST)]
         # A 104 master is told by a point, which an interrogation shows as well: 0 is no overflow.

@@ -36,6 +36,11 @@ AFTERMATH_NS: Final = 20 * SECOND
 """A fault of a device or of the core shows in quality for so long after its end."""
 MOST_AGAIN: Final = {"iec104": 12 * 127, "dnp3": 2048}
 """Repeated events of one new link at most: k ASDUs; what a fragment holds."""
+UPSTREAM: Final = {
+    "mqtt": ("kill worker", "kill core", "broker"),
+    "influx": ("kill worker", "kill core", "step clock"),
+}
+"""Where the receiver is behind a server of its own: after which faults something may come again without a new link."""
 COLUMNS: Final = (
     "lost", "doubled", "out of order", "wrong value", "wrong quality", "wrong time", "not told bad", "not the last",
 )  # fmt: skip
@@ -277,9 +282,8 @@ class Judge:
         points = np.arange(peer.first, peer.first + peer.count)
         last = np.full(self._outcome.plan.points, UNKNOWN)
         good = np.zeros(self._outcome.plan.points, np.bool_)
-        order = np.argsort(self._book["time_ns"], kind="stable") if peer.protocol == "influx" else slice(None)
-        last[self._book["point"][order]] = self._row[order]
-        good[self._book["point"][order]] = self._good[order]
+        last[self._book["point"]] = self._row
+        good[self._book["point"]] = self._good
         stands = truth.start[points + 1] - 1
         return stands[(last[points] != stands) | ~good[points]]
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Final
@@ -25,7 +25,7 @@ from tests.kit.mqttkit import Broker
 from tests.soak import site as sites
 from tests.soak.plan import Peer, SoakPlan
 from tests.soak.relay import Relay, Relays
-from tests.soak.trouble import Fault, Means, Stoppable, Trouble, draw, kinds
+from tests.soak.trouble import Fault, Means, Stoppable, Trouble, chosen, draw, kinds
 from tests.soak.watch import Sample, Watch, child, title_of
 
 MODULES: Final = {
@@ -121,13 +121,15 @@ class Party:
         self._log.close()
 
 
-def run(plan: SoakPlan, trouble: bool, tell: Callable[[str], None]) -> Outcome:
-    """The whole of it; the ledgers lie in ``FOLDER/ledgers`` then, the state in ``FOLDER/state``."""
+def run(plan: SoakPlan, trouble: bool, tell: Callable[[str], None], only: Sequence[str] = ()) -> Outcome:
+    """The whole of it, with faults of these kinds `only`, if any are named; the ledgers lie in ``FOLDER/ledgers`` then, the state in ``FOLDER/state``."""
     with contextlib.ExitStack() as stack:
-        return _run(plan, trouble, tell, stack)
+        return _run(plan, trouble, tell, stack, only)
 
 
-def _run(plan: SoakPlan, trouble: bool, tell: Callable[[str], None], stack: contextlib.ExitStack) -> Outcome:
+def _run(
+    plan: SoakPlan, trouble: bool, tell: Callable[[str], None], stack: contextlib.ExitStack, only: Sequence[str]
+) -> Outcome:
     folder = Path(plan.folder)
     plan, broker, influx = _servers(plan, stack)
     outcome = Outcome(plan)
@@ -147,7 +149,7 @@ def _run(plan: SoakPlan, trouble: bool, tell: Callable[[str], None], stack: cont
     receivers = [receiver for receiver in receivers if _ready(receiver, outcome)]
     tell(f"{len(receivers)} receivers are ready; {', '.join(titles)} run")
     means = Means(gateway.pid, relays.turn, plant.say, broker, influx, disk, clock, titles)
-    outcome.faults = draw(plan.seed, plan.seconds, kinds(plan, means)) if trouble else []
+    outcome.faults = draw(plan.seed, plan.seconds, chosen(kinds(plan, means), only)) if trouble else []
     outcome.began_ns = time.time_ns()
     plant.say("begin")
     with watch.looking(), Trouble(means, outcome.faults, tell).coming():

@@ -92,6 +92,11 @@ def kinds(plan: SoakPlan, means: Means) -> dict[str, list[str]]:
     return {kind: whom for kind, whom in found.items() if whom}
 
 
+def chosen(able: dict[str, list[str]], only: Sequence[str]) -> dict[str, list[str]]:
+    """Those of these kinds; all where none is named."""
+    return {kind: whom for kind, whom in able.items() if not only or kind in only}
+
+
 def draw(seed: int, seconds: float, able: dict[str, list[str]]) -> list[Fault]:
     """The faults of a run: every kind comes once before one comes again."""
     chance, faults, bag = random.Random(seed), list[Fault](), list[str]()
