@@ -119,11 +119,14 @@ class Told:
         if in_order_of_time:
             book = np.sort(book, order=["point", "time_ns"], kind="stable")
             book["at_ns"] = book["time_ns"]
+            # A sample of a change of quality has the time at which that was seen: it is no tag of the value.
+            untagged = book.copy()
+            untagged["time_ns"][book["quality"] != 0] = 0
         ups = whole["at_ns"][marks & (whole["kind"] == LINK_UP)]
         downs = whole["at_ns"][marks & (whole["kind"] == LINK_LOST)]
         # A 104 master is told by a point, which an interrogation shows as well: 0 is no overflow.
         overflows = int((marks & (whole["kind"] == LOST_TOLD) & ((whole["value"] > 0) | counted)).sum())
-        return cls(book, _rows(book, truth, tolerance_ns), ups, downs, overflows)
+        return cls(book, _rows(untagged if in_order_of_time else book, truth, tolerance_ns), ups, downs, overflows)
 
     def since_up_ns(self) -> Numbers:
         """Of every value: how long the link had been up again; very long for the first time."""

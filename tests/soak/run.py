@@ -122,7 +122,10 @@ class Party:
 
 
 def run(plan: SoakPlan, trouble: bool, tell: Callable[[str], None], only: Sequence[str] = ()) -> Outcome:
-    """The whole of it, with faults of these kinds `only`, if any are named; the ledgers lie in ``FOLDER/ledgers`` then, the state in ``FOLDER/state``."""
+    """The whole of it, with faults of these kinds `only`, if any are named.
+
+    The ledgers lie in ``FOLDER/ledgers`` then, the state in ``FOLDER/state``.
+    """
     with contextlib.ExitStack() as stack:
         return _run(plan, trouble, tell, stack, only)
 
