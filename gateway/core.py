@@ -46,6 +46,7 @@ from gateway.points.chatter import ChatterFilter
 from gateway.points.model import NO_ROW
 from gateway.points.quality import Quality
 from gateway.points.table import PointTable
+from gateway.priority import before_others
 from gateway.siteplan import SitePlan
 
 SWEEP_S: Final = 0.05
@@ -370,6 +371,7 @@ def _alone(state_dir: Path) -> Any:
 async def core_main(plan: SitePlan, child: Child) -> None:
     """The core process from start to orderly end."""
     log = get_log(process="core")
+    before_others(log)
     with _alone(plan.state_dir):
         core = Core(plan, log)
         await core.start()

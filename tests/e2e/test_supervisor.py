@@ -1,6 +1,7 @@
 """The supervisor and its children: hung, refused, watched by systemd."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -131,7 +132,12 @@ def test_files_of_a_running_gateway_are_for_its_owner_only(demo: DemoSite):
     assert demo.stop() == 0
 
 
-def test_children_carry_no_plan_on_their_command_line(demo: DemoSite):
+def test_children_carry_no_plan_on_their_command_line_and_control_goes_first(demo: DemoSite):
     demo.start()
     assert psutil.Process(demo.child("core")).cmdline()[0] == "gridgate core"
+    policies = {
+        name: os.sched_getscheduler(demo.child(name)) & ~os.SCHED_RESET_ON_FORK for name in ("core", "iec104 sldc")
+    }
+    allowed = os.geteuid() == 0 or resource.getrlimit(resource.RLIMIT_RTPRIO)[0] > 0
+    assert policies == {"core": os.SCHED_RR if allowed else os.SCHED_OTHER, "iec104 sldc": os.SCHED_OTHER}
     assert demo.stop() == 0

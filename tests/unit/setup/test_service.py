@@ -12,6 +12,7 @@ import pytest
 from gateway.__main__ import main
 from gateway.cli.service import unit
 from gateway.paths import shipped
+from gateway.priority import RT_PRIORITY
 
 SHIPPED = shipped("config/systemd/gridgate.service").read_text()
 
@@ -54,6 +55,7 @@ def test_it_needs_no_capability_and_no_root():
     assert said["CapabilityBoundingSet"] == said["AmbientCapabilities"] == ""
     assert said["NoNewPrivileges"] == "yes"
     assert "AF_CAN" in said["RestrictAddressFamilies"]
+    assert int(said["LimitRTPRIO"]) == RT_PRIORITY, "the core goes before other processes without any capability"
     assert said["Type"] == "notify"
     assert int(said["WatchdogSec"]) > 70, "the supervisor's own remedies take up to 10 s + 60 s"
 
