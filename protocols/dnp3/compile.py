@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from gateway.contracts.masterrow import MasterRow, ordered_columns
 from gateway.contracts.places import Report, nearest
 from gateway.contracts.settings import MasterRowSource
 from gateway.points import Kind, PointCatalogue
@@ -32,30 +32,7 @@ _KEEP: Final = ("sequence", "newest")
 _VARIATION: Final = re.compile(r"g(\d{1,3})v(\d{1,3})")
 
 
-@dataclass(slots=True)
-class _Row:
-    """One row while it is checked."""
-
-    source: MasterRowSource
-    type: TypeRow
-    kind: Kind
-    low: float
-    high: float
-    report: Report
-
-    @property
-    def settings(self) -> Any:
-        return self.source.settings
-
-    @property
-    def ranged(self) -> bool:
-        return math.isfinite(self.low) and math.isfinite(self.high) and self.high > self.low
-
-    def error(self, column: str, message: str) -> None:
-        self.report.error(self.source.place.at(column), message)
-
-    def warning(self, column: str, message: str) -> None:
-        self.report.warning(self.source.place.at(column), message)
+_Row = MasterRow[TypeRow]
 
 
 def compile_rows(sources: list[MasterRowSource], catalogue: PointCatalogue, report: Report) -> BindingColumns:
@@ -67,13 +44,12 @@ def compile_rows(sources: list[MasterRowSource], catalogue: PointCatalogue, repo
         if type_row is None:
             continue
         _check_index(source, type_row, taken, report)
-        low, high = float(catalogue.low[source.row]), float(catalogue.high[source.row])
-        row = _Row(source, type_row, catalogue.kind(source.row), low, high, report)
+        row = MasterRow.of(source, type_row, catalogue, report)
         for check in _CHECKS:
             check(row)
         entries.append(_entry(row))
     _check_frozen(taken, report)
-    return _columns(entries)
+    return BindingColumns(**ordered_columns(entries, _COLUMNS, ("type", "index")))
 
 
 def _type(source: MasterRowSource, report: Report) -> TypeRow | None:
@@ -145,18 +121,7 @@ def _variation(row: _Row, column: str, group: int, default: int) -> int:
 
 
 def _check_deadband(row: _Row) -> None:
-    for column in ("deadband", "deadband_percent"):
-        value = getattr(row.settings, column)
-        if value is None:
-            continue
-        if not (math.isfinite(value) and value >= 0):
-            row.error(column, f"{column} is {value:g}: 0 or more expected")
-        elif not row.type.deadband:
-            row.error(column, f"{row.settings.point} is a {row.type.words}: a deadband is for AI, CTR and AO")
-    if row.settings.deadband is not None and row.settings.deadband_percent is not None:
-        row.error("deadband_percent", "deadband and deadband_percent are both given: one expected")
-    elif row.settings.deadband_percent is not None and not row.ranged:
-        row.error("deadband_percent", f"percent of what? {row.settings.point} needs low and high in its device map")
+    row.check_deadband("" if row.type.deadband else f"a {row.type.words}: a deadband is for AI, CTR and AO")
 
 
 def _check_scale(row: _Row) -> None:
@@ -212,12 +177,6 @@ _CHECKS: Final[tuple[Callable[[_Row], None], ...]] = (
 )
 
 
-def _limit(row: _Row) -> float:
-    if row.settings.deadband_percent is not None and row.ranged:
-        return float(max(0.0, row.settings.deadband_percent) / 100 * (row.high - row.low))
-    return math.nan if row.settings.deadband is None else max(0.0, float(row.settings.deadband))
-
-
 def _controls(text: str | None) -> int:
     if text is None:
         return int(_ALL_CONTROLS)
@@ -238,7 +197,7 @@ def _entry(row: _Row) -> tuple[float, ...]:
         _variation(row, "static", known.static_group, known.static),
         _variation(row, "event", known.event_group, known.event),
         told,
-        _limit(row),
+        row.limit,
         settings.events == "newest",
         int(mode),
         _controls(settings.control) if known.type is PointType.BO else 0,
@@ -263,10 +222,3 @@ _COLUMNS: Final = (
     ("scale", np.float64),
     ("offset", np.float64),
 )
-
-
-def _columns(entries: list[tuple[float, ...]]) -> BindingColumns:
-    table = np.array(entries, np.float64).reshape(len(entries), len(_COLUMNS))
-    ordered = table[np.lexsort((table[:, 2], table[:, 1]))]
-    columns: dict[str, Any] = {name: ordered[:, i].astype(kind) for i, (name, kind) in enumerate(_COLUMNS)}
-    return BindingColumns(**columns)

@@ -12,9 +12,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.contracts.soechanges import Index, SoeChanges
 from gateway.contracts.soeledger import Ledger
-from gateway.events import EVENT, Events
-from gateway.points import Changes, Kind, PointCatalogue, Qualities, Times, Values, changes
+from gateway.events import Events
+from gateway.points import Changes, Kind, PointCatalogue, Qualities, Times, Values
 from protocols.dnp3 import objects
 from protocols.dnp3.application import Fragment, FragmentBuilder
 from protocols.dnp3.database import Database
@@ -28,10 +29,6 @@ from protocols.dnp3.plan import MasterPlan, ServerPlan
 from protocols.dnp3.pointtypes import FROZEN_OF, TYPES, PointType
 from protocols.dnp3.responses import EventTable
 
-Index = NDArray[np.intp]
-
-STEP_NS: Final = 1_000_000
-"""Between two changes: the finest that a time tag tells."""
 SILENCE_S: Final = 20.0
 QUIET_S: Final = 1.0
 """After so long without an unsolicited response the master polls."""
@@ -62,18 +59,17 @@ class Dnp3SoeSelftest:
         points = len(catalogue)
         table = _NoTable(np.zeros(points), np.zeros(points, np.uint32), np.zeros(points, np.int64))
         self._coded = EventTable(Database(self._master.bindings, table))
-        self._index, self._low, self._high = _testable(self._master, catalogue)
-        if not len(self._index):
+        index, low, high = _testable(self._master, catalogue)
+        if not len(index):
             raise ValueError(
                 f"master {master} has no point that can be tested: in class 1 to 3, with an event variation that has a"
                 " time, every event kept, mapped once, and with a deadband smaller than its range"
             )
-        self._random = np.random.default_rng(seed)
+        self._changes = SoeChanges(index, self._master.bindings.row[index], low, high, seed)
         self._cuts = random.Random(seed)  # noqa: S311 - where a link is cut is to be repeatable, not secret
-        self._state: NDArray[np.bool_] = np.zeros(len(self._index), np.bool_)
         self._ledger = Ledger()
         self.tally = self._ledger.tally
-        used = set(self._master.bindings.event_class[self._index].tolist())
+        used = set(self._master.bindings.event_class[index].tolist())
         self.capacity = min(self._master.capacity[number - 1] for number in used)
 
     def private_plan(self, port: int) -> ServerPlan:
@@ -92,32 +88,13 @@ class Dnp3SoeSelftest:
 
     def start_values(self) -> Changes:
         """What the points show before the first change."""
-        rows = self._master.bindings.row[self._index]
-        return changes(rows, self._low.copy(), np.zeros(len(rows), np.uint32), np.zeros(len(rows), np.int64))
+        return self._changes.start_values()
 
     def changes(self, count: int, time_ns: int) -> Changes:
         """See `SoeSelftest`. Each point goes to and fro between two values, in an order that the seed decides."""
-        chosen = self._random.integers(0, len(self._index), count)
-        values = self._values(chosen)
-        times = time_ns + STEP_NS * np.arange(count, dtype=np.int64)
-        batch = changes(self._master.bindings.row[self._index[chosen]], values, np.zeros(count, np.uint32), times)
-        events = np.zeros(count, EVENT)
-        events["binding"], events["value"], events["time_ns"] = self._index[chosen], values, times
+        batch, events = self._changes.make(count, time_ns)
         self._ledger.made(self._looks_of(events))
         return batch
-
-    def _values(self, chosen: Index) -> Values:
-        """The other value of each, as often as it is chosen."""
-        order = np.argsort(chosen, kind="stable")
-        ordered = chosen[order]
-        firsts = np.flatnonzero(np.diff(ordered, prepend=-1))
-        counts = np.diff(np.append(firsts, len(ordered)))
-        nth = np.empty(len(chosen), np.intp)
-        nth[order] = np.arange(len(chosen)) - np.repeat(firsts, counts)
-        high = self._state[chosen] ^ (nth % 2 == 0)
-        self._state[ordered[firsts]] ^= counts % 2 == 1
-        values: Values = np.where(high, self._high[chosen], self._low[chosen])
-        return values
 
     def _looks_of(self, events: Events) -> list[bytes]:
         """What these events look like on the wire."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from gateway.contracts.masterrow import MasterRow, ordered_columns
 from gateway.contracts.places import Report, nearest
 from gateway.contracts.settings import MasterRowSource
 from gateway.points import Kind, PointCatalogue
@@ -44,30 +43,7 @@ _PULSES: Final = {"short": 1, "long": 2, "persistent": 3}
 _NORMALISED: Final = (NVA, NVA_BARE, SE_NVA)
 
 
-@dataclass(slots=True)
-class _Row:
-    """One row while it is checked."""
-
-    source: MasterRowSource
-    type: TypeRow
-    kind: Kind
-    low: float
-    high: float
-    report: Report
-
-    @property
-    def settings(self) -> Any:
-        return self.source.settings
-
-    @property
-    def ranged(self) -> bool:
-        return math.isfinite(self.low) and math.isfinite(self.high) and self.high > self.low
-
-    def error(self, column: str, message: str) -> None:
-        self.report.error(self.source.place.at(column), message)
-
-    def warning(self, column: str, message: str) -> None:
-        self.report.warning(self.source.place.at(column), message)
+_Row = MasterRow[TypeRow]
 
 
 def compile_rows(sources: list[MasterRowSource], catalogue: PointCatalogue, report: Report) -> BindingColumns:
@@ -79,12 +55,11 @@ def compile_rows(sources: list[MasterRowSource], catalogue: PointCatalogue, repo
         type_row = _type(source, report)
         if type_row is None:
             continue
-        low, high = float(catalogue.low[source.row]), float(catalogue.high[source.row])
-        row = _Row(source, type_row, catalogue.kind(source.row), low, high, report)
+        row = MasterRow.of(source, type_row, catalogue, report)
         for check in _CHECKS:
             check(row)
         entries.append(_entry(row))
-    return _columns(entries)
+    return BindingColumns(**ordered_columns(entries, _COLUMNS, ("ca", "static_type", "ioa")))
 
 
 def _check_address(source: MasterRowSource, taken: dict[tuple[int, int], MasterRowSource], report: Report) -> None:
@@ -146,18 +121,8 @@ def _check_honesty(row: _Row) -> None:
 
 
 def _check_deadband(row: _Row) -> None:
-    for column in ("deadband", "deadband_percent"):
-        value = getattr(row.settings, column)
-        if value is None:
-            continue
-        if not (math.isfinite(value) and value >= 0):
-            row.error(column, f"{column} is {value:g}: 0 or more expected")
-        elif row.kind not in (Kind.ANALOG, Kind.COUNTER):
-            row.error(column, f"{row.settings.point} is {row.kind.word}: a deadband is for analog and counter")
-    if row.settings.deadband is not None and row.settings.deadband_percent is not None:
-        row.error("deadband_percent", "deadband and deadband_percent are both given: one expected")
-    elif row.settings.deadband_percent is not None and not row.ranged:
-        row.error("deadband_percent", f"percent of what? {row.settings.point} needs low and high in its device map")
+    numbers = (Kind.ANALOG, Kind.COUNTER)
+    row.check_deadband("" if row.kind in numbers else f"{row.kind.word}: a deadband is for analog and counter")
 
 
 def _check_group(row: _Row) -> None:
@@ -223,12 +188,6 @@ def _period_s(text: str | None) -> float:
     return float(match[1]) * _UNIT_S[match[2]] if match else 0.0
 
 
-def _limit(row: _Row) -> float:
-    if row.settings.deadband_percent is not None and row.ranged:
-        return float(max(0.0, row.settings.deadband_percent) / 100 * (row.high - row.low))
-    return math.nan if row.settings.deadband is None else max(0.0, float(row.settings.deadband))
-
-
 def _entry(row: _Row) -> tuple[float, ...]:
     """In the order of `_COLUMNS`; addresses held within their types, for an error was reported already."""
     control = row.type.control
@@ -240,7 +199,7 @@ def _entry(row: _Row) -> tuple[float, ...]:
         row.type.id,
         row.type.id if control else row.type.untimed,
         min(max(row.settings.group or 0, 0), 16),
-        _limit(row),
+        row.limit,
         _period_s(row.settings.cyclic),
         int(mode),
         _period_s(row.settings.background),
@@ -261,10 +220,3 @@ _COLUMNS: Final = (
     ("background_s", np.float32),
     ("pulse", np.uint8),
 )
-
-
-def _columns(entries: list[tuple[float, ...]]) -> BindingColumns:
-    table = np.array(entries, np.float64).reshape(len(entries), len(_COLUMNS))
-    ordered = table[np.lexsort((table[:, 2], table[:, 4], table[:, 1]))]
-    columns: dict[str, Any] = {name: ordered[:, i].astype(kind) for i, (name, kind) in enumerate(_COLUMNS)}
-    return BindingColumns(**columns)

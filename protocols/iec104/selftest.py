@@ -9,11 +9,10 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gateway.contracts.soechanges import SoeChanges
 from gateway.contracts.soeledger import Ledger
-from gateway.events import EVENT
-from gateway.points import Changes, Kind, PointCatalogue, Values, changes
+from gateway.points import Changes, Kind, PointCatalogue, Values
 from protocols.iec104.asdu import HEAD, IOA_SIZE, Asdu, Cause
 from protocols.iec104.bindings import Bindings, Index
 from protocols.iec104.elements import TYPES, Tag
@@ -22,8 +21,6 @@ from protocols.iec104.master import ControllingLink
 from protocols.iec104.plan import ClockTrust, MasterPlan, ServerPlan
 from protocols.iec104.time56 import Zone
 
-STEP_NS: Final = 1_000_000
-"""Between two changes: the finest that a time tag tells."""
 SILENCE_S: Final = 20.0
 CONNECT_TRIES: Final = 500
 _RETRY_S: Final = 0.01
@@ -39,15 +36,14 @@ class Iec104SoeSelftest:
         self._plan = plan
         self._master = next(each for each in plan.masters if each.name == master)
         self._bindings = Bindings(self._master.bindings, catalogue, Zone(plan.time_zone, day_of_week=plan.day_of_week))
-        self._index, self._low, self._high = _testable(self._master, self._bindings, catalogue)
-        if not len(self._index):
+        index, low, high = _testable(self._master, self._bindings, catalogue)
+        if not len(index):
             raise ValueError(
                 f"master {master} has no point that can be tested: monitored, with a CP56 time tag, mapped once, and"
                 " with a deadband smaller than its range"
             )
-        self._random = np.random.default_rng(seed)
+        self._changes = SoeChanges(index, self._master.bindings.row[index], low, high, seed)
         self._cuts = random.Random(seed)  # noqa: S311 - where a link is cut is to be repeatable, not secret
-        self._state: NDArray[np.bool_] = np.zeros(len(self._index), np.bool_)
         self._ledger = Ledger()
         self.tally = self._ledger.tally
         self.capacity = self._master.capacity
@@ -68,32 +64,13 @@ class Iec104SoeSelftest:
 
     def start_values(self) -> Changes:
         """What the points show before the first change."""
-        rows = self._master.bindings.row[self._index]
-        return changes(rows, self._low.copy(), np.zeros(len(rows), np.uint32), np.zeros(len(rows), np.int64))
+        return self._changes.start_values()
 
     def changes(self, count: int, time_ns: int) -> Changes:
         """See `SoeSelftest`. Each point goes to and fro between two values, in an order that the seed decides."""
-        chosen = self._random.integers(0, len(self._index), count)
-        values = self._values(chosen)
-        times = time_ns + STEP_NS * np.arange(count, dtype=np.int64)
-        batch = changes(self._master.bindings.row[self._index[chosen]], values, np.zeros(count, np.uint32), times)
-        events = np.zeros(count, EVENT)
-        events["binding"], events["value"], events["time_ns"] = self._index[chosen], values, times
+        batch, events = self._changes.make(count, time_ns)
         self._ledger.made([look for asdu, _ in self._bindings.encode_events(events, 1) for look in _looks(asdu)])
         return batch
-
-    def _values(self, chosen: Index) -> Values:
-        """The other value of each, as often as it is chosen."""
-        order = np.argsort(chosen, kind="stable")
-        ordered = chosen[order]
-        firsts = np.flatnonzero(np.diff(ordered, prepend=-1))
-        counts = np.diff(np.append(firsts, len(ordered)))
-        nth = np.empty(len(chosen), np.intp)
-        nth[order] = np.arange(len(chosen)) - np.repeat(firsts, counts)
-        high = self._state[chosen] ^ (nth % 2 == 0)
-        self._state[ordered[firsts]] ^= counts % 2 == 1
-        values: Values = np.where(high, self._high[chosen], self._low[chosen])
-        return values
 
     def killed(self, held_from: int) -> None:
         """See `SoeSelftest`."""
@@ -131,7 +108,7 @@ class Iec104SoeSelftest:
             fresh = ControllingLink(link.w)
             fresh.start()
             writer.write(fresh.data_to_send())
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                 first = await asyncio.wait_for(reader.readexactly(6), SILENCE_S)
                 fresh.receive(first)
                 link.receive(first)
