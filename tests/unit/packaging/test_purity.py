@@ -50,6 +50,30 @@ OPCUA_SHELLS = {
     "protocols.opcua.usertokens",
 }
 
+OPEN_TO_PROTOCOLS = {
+    "gateway.alarms",
+    "gateway.audit",
+    "gateway.contracts",
+    "gateway.events",
+    "gateway.points",
+    "gateway.privatefile",
+    "gateway.refusals",
+    "gateway.terminal",
+    "gateway.tls",
+    "gateway.users",
+}
+
+
+def test_every_part_of_the_heart_is_open_to_protocols_or_forbidden_to_them():
+    contracts = tomllib.loads((REPO / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (known,) = (
+        contract["forbidden_modules"] for contract in contracts if contract["name"].startswith("Protocols know")
+    )
+    files = (path for path in (REPO / "gateway").glob("*.py") if path.stem != "__init__")
+    folders = (path.parent for path in (REPO / "gateway").glob("*/__init__.py"))
+    heart = {f"gateway.{path.stem}" for path in (*files, *folders)}
+    assert heart - OPEN_TO_PROTOCOLS == set(known), "the contract on what protocols know, in pyproject.toml"
+
 
 def test_every_protocol_module_is_a_shell_or_pure():
     contracts = tomllib.loads((REPO / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
