@@ -155,6 +155,7 @@ class AlarmStore:
                 data = b"\n" + data  # the line before was cut short
             written = os.write(handle, data)
             if written < len(data):
+                os.ftruncate(handle, size)  # all of it comes again: no line may stand there twice
                 raise OSError(f"only {written} of {len(data)} bytes could be written")
             os.fdatasync(handle)
         finally:

@@ -75,6 +75,15 @@ class Truth:
         found: Numbers = values[np.searchsorted(times, real_ns, side="right")]
         return found
 
+    def could_be(self, tag_ns: Numbers, from_ns: Numbers, until_ns: Numbers) -> NDArray[np.bool_]:
+        """Whether the gateway's clock showed this tag at some time between the two."""
+        edges = [-(1 << 61), *(at for at, _ in self.steps), 1 << 61]
+        shown = np.zeros(np.shape(from_ns), np.bool_)
+        for off, begin, end in zip([0, *(off for _, off in self.steps)], edges[:-1], edges[1:], strict=True):
+            real = tag_ns - off
+            shown |= (real >= np.maximum(from_ns, begin - PACE_NS)) & (real <= np.minimum(until_ns, end + PACE_NS))
+        return shown
+
     def near_step(self, real_ns: Numbers) -> NDArray[np.bool_]:
         """Whether the clock was stepped about then."""
         near = np.zeros(np.shape(real_ns), np.bool_)
@@ -168,13 +177,13 @@ def _binary(row: Numbers, book: Records, truth: Truth, point: int, places: Numbe
     """Walk along both books of one point."""
     first, end = int(truth.start[point]), int(truth.start[point + 1])
     real = truth.left_ns[first:end]
-    lowest = truth.made_ns[first:end] + truth.off_ns(truth.made_ns[first:end]) - 2 * MILLISECOND
-    highest = np.minimum(truth.over_ns[first:end], 1 << 62) + tolerance_ns + truth.off_ns(real)
+    lowest = truth.made_ns[first:end] - 2 * MILLISECOND
+    highest = np.minimum(truth.over_ns[first:end], 1 << 61) + tolerance_ns
     free = truth.near_step(real) | (real == 0)
     values, at = truth.value[first:end], 0
     for place in places.tolist():
         value, tag = book["value"][place], book["time_ns"][place]
-        fits = (values == value) & (free | (tag == 0) | ((tag >= lowest) & (tag <= highest)))
+        fits = (values == value) & (free | (tag == 0) | truth.could_be(tag, lowest, highest))
         candidates = np.flatnonzero(fits)
         if not len(candidates):
             row[place] = UNKNOWN

@@ -44,7 +44,7 @@ FINISH_S: Final = 180.0
 """The database is read then."""
 QUIET_S: Final = 5.0
 """The books are closed when nothing was written in them for so long."""
-DRAIN_S: Final = 60.0
+DRAIN_S: Final = 120.0
 
 
 @dataclass(slots=True)
@@ -327,12 +327,25 @@ def _wait(seconds: float, gateway: subprocess.Popen[bytes]) -> None:
 def _drained(plan: SoakPlan, gateway: subprocess.Popen[bytes], tell: Callable[[str], None]) -> None:
     """Nothing more is written in any book but the plant's: commands go on."""
     tell("the plant rests: waiting for what is under way")
-    end, sizes, quiet_at = time.monotonic() + DRAIN_S, {}, time.monotonic() + QUIET_S
+    end, sizes, quiet_at = time.monotonic() + DRAIN_S, dict[str, int](), time.monotonic() + QUIET_S
     while time.monotonic() < min(end, quiet_at):
         _wait(0.5, gateway)
         now = {path.name: path.stat().st_size for path in plan.ledgers.glob("*.bin") if path.stem != "plant"}
         if now != sizes:
             sizes, quiet_at = now, time.monotonic() + QUIET_S
+    while plan.influx_relay and time.monotonic() < end and not _forwarded(plan):
+        _wait(1.0, gateway)
+
+
+def _forwarded(plan: SoakPlan) -> bool:
+    """The gateway says that InfluxDB has everything."""
+    words = ["points", str(Path(plan.folder) / "site.yaml"), "system/history/influx_waiting", "--json"]
+    command = [sys.executable, "-m", "gateway", *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False)
+    with contextlib.suppress(ValueError, IndexError):
+        told = json.loads(done.stdout.splitlines()[0])
+        return bool(told["value"] == 0 and told["quality"] == "good")
+    return False
 
 
 def _log(path: Path) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -152,6 +153,24 @@ def test_a_full_disk_keeps_lines_in_memory_and_writes_them_later(
     [path] = folder.glob("*.jsonl")
     assert len(path.read_text().splitlines()) == len(story().events)
     assert "alarm history is written again" in log.events()
+
+
+def test_what_a_full_disk_took_in_part_stands_there_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk takes the first line and half of the second, then everything."""
+    monkeypatch.setattr(store_module, "_RETRY_S", 0.02)
+    whole, told = os.write, lines(story())
+    assert len(told) > 1
+    short = [len(json.dumps(told[0], separators=(",", ":"))) + 20]
+    monkeypatch.setattr(
+        store_module.os, "write", lambda handle, data: whole(handle, data[: short.pop()] if short else data)
+    )
+    keeper = AlarmStore(tmp_path / "alarms", QuietLog())
+    keeper.load()
+    keeper.append(told)
+    keeper.start()
+    keeper.stop()
+    [path] = (tmp_path / "alarms").glob("*.jsonl")
+    assert [json.loads(line) for line in path.read_text().splitlines()] == told
 
 
 def test_records_travel_as_they_are_and_nothing_else_is_taken_for_one() -> None:
