@@ -48,7 +48,6 @@ class ServerPlan:
     """One server. `commands`: table rows that each role may command."""
 
     name: str
-    site: str = ""
     host: str
     port: int
     path: str = ""

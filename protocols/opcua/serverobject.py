@@ -21,8 +21,8 @@ RUNNING = 0
 
 
 def namespace_uri(plan: ServerPlan) -> str:
-    """Of the points' names: node ids are one site's own."""
-    return f"urn:gridgate:{plan.site or plan.name}:points"
+    """Of the points' names: node ids are one server's own."""
+    return f"urn:gridgate:{plan.name}:points"
 
 
 def server_values(plan: ServerPlan, born: datetime, subscriptions: Subscriptions) -> dict[int, Any]:

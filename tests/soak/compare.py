@@ -287,6 +287,8 @@ class Judge:
         last[self._book["point"]] = self._row
         good[self._book["point"]] = self._good
         stands = truth.start[points + 1] - 1
+        if peer.protocol == "mqtt":  # what never changed was told before anybody had subscribed
+            points, stands = points[truth.changes[stands]], stands[truth.changes[stands]]
         return stands[(last[points] != stands) | ~good[points]]
 
     def _latency(self) -> None:

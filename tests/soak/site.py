@@ -41,7 +41,8 @@ servers:
     outstation: {outstation}
     masters:
 {mastersdnp3}
-  - {{name: ua, protocol: opcua, listen: "opc.tcp://127.0.0.1:{opcua}", allow_none: true, anonymous: true}}
+  - {{name: ua, protocol: opcua, listen: "opc.tcp://127.0.0.1:{opcua}", allow_none: true, anonymous: true,
+     users: users.yaml}}
 {mqtt}hmi: {{listen: "127.0.0.1:{hmi}", users: users.yaml}}
 history:
   store: {{retention_days: 30}}
@@ -67,8 +68,8 @@ def plan(folder: Path, seed: int, seconds: float, points: int, changes_per_s: fl
         *(Peer(f"sldc{n}", "iec104", free_port(), f"127.0.1.{n}", 0, points, n) for n in (1, 2, 3)),
         Peer("rldc1", "dnp3", free_port(), "127.0.1.4", 0, points, 4, master=1, unsolicited=True),
         Peer("rldc2", "dnp3", free_port(), "127.0.1.5", 0, points, 5, master=2),
-        *(Peer(f"ua{n}", "opcua", free_port(), f"127.0.1.{5 + n}", (n - 1) * half, half) for n in (1, 2)),
-        Peer("page", "hmi", free_port(), "127.0.1.8", 0, min(3 * IN_SIGHT, points)),
+        *(Peer(f"ua{n}", "opcua", free_port(), f"127.0.1.{5 + n}", (n - 1) * half, half, 6 * (n == 1)) for n in (1, 2)),
+        Peer("page", "hmi", free_port(), "127.0.1.8", 0, min(3 * IN_SIGHT, points), 7),
     ]
     if broker:
         peers.append(Peer("cloud", "mqtt", 0, first=0, count=half))

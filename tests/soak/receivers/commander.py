@@ -6,7 +6,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,9 +39,10 @@ class Order:
 class Commander:
     """Draws commands at the peer's share of the plan's rate. May be told answers from any thread."""
 
-    def __init__(self, plan: SoakPlan, peer: Peer, *, selects: bool = True) -> None:
-        """`selects`: the protocol knows a select, and a set-point that needs one refuses without."""
-        self._plan, self._peer, self._selects = plan, peer, selects
+    def __init__(self, plan: SoakPlan, peer: Peer, sorts: Collection[str] = tuple(WEIGHTS)) -> None:
+        """`sorts`: what it gives; where none can be refused for want of a select, it is not asked to select."""
+        self._plan, self._peer, self._selects = plan, peer, UNSELECTED in sorts
+        self._sorts = {sort: weight for sort, weight in WEIGHTS.items() if sort in sorts}
         self._random = random.Random(f"{plan.seed} {peer.name}")
         commanders = sum(each.commander > 0 for each in plan.peers)
         self._period_s = commanders / plan.commands_per_s if peer.commander and plan.commands_per_s else 0.0
@@ -65,7 +66,7 @@ class Commander:
         if not self._period_s or now < self._next_s:
             return
         self._next_s = max(self._next_s + self._period_s, now)
-        sort = self._random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        sort = self._random.choices(list(self._sorts), list(self._sorts.values()))[0]
         points = [point for point in self._candidates(sort) if point not in self.pending]
         if not points:
             return
@@ -81,7 +82,7 @@ class Commander:
         if sort == FOREIGN:
             return self._foreign
         if sort == UNSELECTED:
-            return [point for point in self._own if self._selects and self._plan.selected(point)]
+            return [point for point in self._own if self._plan.selected(point)]
         return self._own
 
     def settle(self, order: Order, answer: str, why: str = "") -> None:
@@ -108,3 +109,9 @@ class Commander:
         """What was asked is unknown."""
         for order in list(self.pending.values()):
             self.settle(order, UNKNOWN, "link lost")
+
+    def close(self) -> None:
+        """No more; what was asked is unknown."""
+        self.link_lost()
+        if self._book is not None:
+            self._book.close()

@@ -168,7 +168,7 @@ def main() -> None:
         if receiver.up:
             for order in commander.due():
                 command(master, commander, order)
-    commander.link_lost()
+    commander.close()
     manager.Shutdown()
     receiver.finish()
 

@@ -3,7 +3,8 @@
 Each shows a third of the peer's points. The first values after a connect are `ANSWERED`, what comes later is `EVENT`;
 a point's value is told again when only its quality changed. Marks of the link carry the socket's number as value.
 Quality in the ledger: the gateway's flags; times are ms in a float, so exact to about a microsecond.
-A commander selects and executes over HTTP, as the page does: it always selects, so nothing is refused for want of it.
+A commander selects and executes over HTTP, as the page does: it always selects, and
+its user may command everything: only what is out of range must be refused.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from tests.soak.ledger import ANSWERED, EVENT, LINK_LOST, LINK_UP, RECORD
-from tests.soak.receivers.commander import CONFIRMED, REFUSED, UNKNOWN, Commander, Order
+from tests.soak.receivers.commander import CONFIRMED, GOOD, OUT_OF_RANGE, REFUSED, UNKNOWN, Commander, Order
 from tests.soak.receivers.process import Receiver, end_event
 
 SOCKETS: Final = 3
@@ -154,7 +155,7 @@ async def command(session: Session, commander: Commander, plan: Any, order: Orde
 
 
 async def _commanding(receiver: Receiver, session: Session, pages: list[Page]) -> None:
-    commander, tasks = Commander(receiver.plan, receiver.peer, selects=False), set()
+    commander, tasks = Commander(receiver.plan, receiver.peer, (GOOD, OUT_OF_RANGE)), set()
     try:
         while True:
             await asyncio.sleep(commander.next_s())
@@ -164,7 +165,7 @@ async def _commanding(receiver: Receiver, session: Session, pages: list[Page]) -
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
     finally:
-        commander.link_lost()
+        commander.close()
 
 
 async def run(receiver: Receiver) -> None:

@@ -246,6 +246,7 @@ def main() -> None:
         receiver.link_lost()
         if not receiver.ended:
             receiver.ended = bool(select.select([end], [], [], RECONNECT_S)[0])
+    commander.close()
     receiver.finish()
 
 

@@ -2,8 +2,8 @@
 
 The first notification of an item is `ANSWERED`, later ones are `EVENT`. Quality in the ledger: the status code's
 severity and subcode, its upper 16 bits (0 good). The overflow bit of an item's queue (info bits 0x480) is `LOST_TOLD`.
-asyncua has times in microseconds. Without a select in this client: a set-point that needs one is not asked for
-without it, but is left out.
+asyncua has times in microseconds. A commander logs in as the plan's user, who may command everything, but over a
+channel without security, which may command nothing: all its commands must be refused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from asyncua import Client, ua
 from asyncua.common.subscription import DataChangeNotif
 
 from tests.soak.ledger import ANSWERED, EVENT, LOST_TOLD
-from tests.soak.receivers.commander import CONFIRMED, REFUSED, UNKNOWN, Commander, Order
+from tests.soak.receivers.commander import CONFIRMED, FOREIGN, REFUSED, UNKNOWN, Commander, Order
 from tests.soak.receivers.process import Receiver, end_event
 
 PUBLISH_MS: Final = 250
@@ -76,6 +76,9 @@ class Session:
         self._tasks: set[asyncio.Task[None]] = set()
         self._client = Client(f"opc.tcp://127.0.0.1:{receiver.peer.port}", timeout=10, watchdog_intervall=WATCH_S)
         self._client.session_timeout = 60_000
+        if receiver.peer.commander:
+            self._client.set_user(receiver.plan.user)
+            self._client.set_password(receiver.plan.password)
 
     async def run(self) -> None:
         """Until the connection fails. Raises what asyncua does then."""
@@ -146,11 +149,12 @@ async def _for_ever(receiver: Receiver, commander: Commander) -> None:
 
 
 async def run(receiver: Receiver) -> None:
-    ended, commander = end_event(), Commander(receiver.plan, receiver.peer, selects=False)
+    ended, commander = end_event(), Commander(receiver.plan, receiver.peer, (FOREIGN,))
     task = asyncio.create_task(_for_ever(receiver, commander))
     await ended.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    commander.close()
     receiver.finish()
 
 
