@@ -21,19 +21,6 @@ from tests.soak.receivers.process import Receiver
 EVERYTHING: Final = "SELECT value, quality FROM gridgate GROUP BY point"
 CHUNK: Final = 10_000
 PATIENCE_S: Final = 120
-QUIET_S: Final = 4.0
-ARRIVES_S: Final = 40.0
-"""What the gateway still forwards at the end is waited for: until nothing came for `QUIET_S`, and no longer."""
-
-
-def settled(url: str, database: str) -> None:
-    """Nothing more comes, or not in time. Raises what `chunks` does."""
-    end, quiet_at, before = time.monotonic() + ARRIVES_S, time.monotonic() + QUIET_S, -1
-    while time.monotonic() < min(end, quiet_at):
-        found = [series["values"][0][1] for series in chunks(url, database, "SELECT count(quality) FROM gridgate")]
-        if found != [before]:
-            before, quiet_at = sum(found), time.monotonic() + QUIET_S
-        time.sleep(1.0)
 
 
 def chunks(url: str, database: str, query: str) -> Iterator[dict[str, Any]]:
@@ -64,7 +51,6 @@ def main() -> None:
     numbers = {name: point for point, name in enumerate(receiver.plan.names())}
     url, database = f"http://127.0.0.1:{receiver.plan.influx_port}", receiver.plan.database
     try:
-        settled(url, database)
         for series in chunks(url, database, EVERYTHING):
             point = numbers.get(series["tags"]["point"])
             receiver.counts["values" if point is not None else "of other points"] += len(series["values"])
