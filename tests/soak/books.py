@@ -19,6 +19,7 @@ UNKNOWN: Final = -1
 """Of a record: the plant never made this."""
 PACE_NS: Final = 2_000_000_000
 """Tags within this of a step of the clock are not judged."""
+ONE_READ_NS: Final = 50_000_000
 MILLISECOND: Final = 1_000_000
 
 
@@ -139,7 +140,8 @@ class Told:
 
     def since_up_ns(self) -> Numbers:
         """Of every value: how long the link had been up again; very long for the first time."""
-        again = self.ups[1:]
+        # What comes in one read with the word that the link stands has the time of that read, just before the mark.
+        again = self.ups[1:] - ONE_READ_NS
         place = np.searchsorted(again, self.book["at_ns"], side="right") - 1
         found = np.full(len(self.book), np.iinfo(np.int64).max)
         found[place >= 0] = self.book["at_ns"][place >= 0] - again[place[place >= 0]]
