@@ -31,7 +31,7 @@ LOCK_ARGS := pyproject.toml --universal --python-version 3.11 --generate-hashes 
 # What `pip install .` packs: a change of any of it installs the gateway again.
 PACKED := $(shell find gateway protocols hmi config pointmaps -type f -not -name '*.pyc' -not -path 'hmi/screenshots/*' 2>/dev/null)
 
-.PHONY: run test lint bench figures overload fuzz104 fuzzdnp3 fuzzopcua soe screenshots lock sbom clean python
+.PHONY: run test lint bench figures overload soak fuzz104 fuzzdnp3 fuzzopcua soe screenshots lock sbom clean python
 
 run: $(RUN_VENV)/installed
 	$(RUN_VENV)/bin/gridgate demo config/demo/site.yaml $(ARGS)
