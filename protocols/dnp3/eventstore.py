@@ -77,7 +77,7 @@ class EventStore:
         self._lookup = RowLookup(columns.row, ~_FROZEN[columns.type])
         self._reported = np.zeros(size, np.bool_)
         self._confirmed_seq = 0
-        self._missed = False
+        self._missed = 0
         self._gone: list[Numbers] = []
         self._restore()
 
@@ -128,12 +128,12 @@ class EventStore:
     @property
     def overflowing(self) -> bool:
         """Events were dropped and no room was made since, or never came here (IIN2.3)."""
-        return self._missed or any(buffer.overflowing for buffer in self.buffers.values())
+        return self._missed > 0 or any(buffer.overflowing for buffer in self.buffers.values())
 
     def missed(self, count: int) -> None:
         """So many changes never came here; at most so many events are lost with them."""
         self.queue.missed(count)
-        self._missed = True
+        self._missed = 2  # what is confirmed next may have been sent before this was known
 
     def resume(self, confirmed_seq: int) -> None:
         """The core holds that this master needs no feed record up to this one; the queue may know of more."""
@@ -310,7 +310,7 @@ class EventStore:
 
     def confirm(self, sent: Sent) -> None:
         """The master confirmed a response."""
-        self._missed = False  # it was told with it
+        self._missed = max(0, self._missed - 1)
         for number, numbers in sent.numbers.items():
             self._gone.append(self.buffers[number].confirm(numbers))
         self._release()
