@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import gateway
 from gateway.child import PLAN_FD, READY, STATUS_FD
+from gateway.runqueue import waited_s
 
 if TYPE_CHECKING:
     from gateway.contracts.log import Log
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 _RESTART_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _HEALTHY_S: Final = 30.0
 """A process that ran this long starts its restarts anew at the shortest wait."""
+_SUSPECT_S: Final = 2.0
+"""Of a process silent for so long it is looked at whether it gets a processor."""
+_EXCUSED_S: Final = 50.0
+"""So much of a silence may be waiting for a processor; beyond it even a starved process is better begun anew."""
 
 
 def child_environment() -> dict[str, str]:
@@ -57,6 +63,9 @@ class ChildProcess:
         self._started = self._heard = 0.0
         self._failures = self._starts = 0
         self._next_start = 0.0
+        self._killed = False
+        self._waited: float | None = None
+        """How long it had waited for a processor when its silence was noticed; None while it beats."""
 
     def start(self, now: float) -> None:
         self.status, child_status = os.pipe()
@@ -69,15 +78,16 @@ class ChildProcess:
             env=environment,
         )
         os.close(child_status)
-        self.ready = False
+        self.ready = self._killed = False
         self._starts += 1
         self._started = self._heard = now
+        self._waited = None
 
     def hear(self, now: float) -> bool:
         """Read heartbeats; True when the process says for the first time that it is ready."""
         with contextlib.suppress(BlockingIOError):
             words = os.read(self.status, 4096)
-            self._heard = now
+            self._heard, self._waited = now, None
             if READY in words and not self.ready:
                 self.ready = True
                 return True
@@ -110,8 +120,20 @@ class ChildProcess:
         return self.popen is None and now >= self._next_start
 
     def silent_s(self, now: float) -> float:
-        """For how long its loop has given no heartbeat; 0 when it does not run."""
-        return 0.0 if self.popen is None else now - self._heard
+        """For how long its loop has given no heartbeat although it could have; 0 when it does not run.
+
+        A process that gives way to others, on a machine that is overloaded, does not hang: it waits for its turn, and
+        to kill it would give it more to do. That time counts up to `_EXCUSED_S` not.
+        """
+        if self.popen is None or self._killed:
+            return 0.0
+        silent_s = now - self._heard
+        if silent_s < _SUSPECT_S:
+            return silent_s
+        waited = waited_s(self.popen.pid)
+        if self._waited is None:
+            self._waited = waited
+        return silent_s - min(max(0.0, waited - self._waited), _EXCUSED_S)
 
     def reap(self, now: float) -> int | None:
         """Its exit code when it has ended; it is then to be started again after a wait."""
@@ -124,6 +146,11 @@ class ChildProcess:
         self._next_start = now + _RESTART_S[min(max(self._failures, 1), len(_RESTART_S)) - 1]
         self.popen, self.status, self.ready = None, -1, False
         return code
+
+    def kill(self) -> None:
+        """It hangs: once, for it takes the kernel a while to clear away what is big."""
+        self._killed = True
+        self.signal(signal.SIGKILL)
 
     def signal(self, number: int) -> None:
         if self.popen is not None:

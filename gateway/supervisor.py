@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gateway.contracts.log import Log
 
 _SILENT_S: Final = 10.0
-"""A process whose loop gave no heartbeat for this long is killed and started again."""
+"""A process whose loop gave no heartbeat for this long, though it had a processor, is killed and started again."""
 _STARTING_S: Final = 60.0
 _STOP_WORKERS_S: Final = 2.0
 _STOP_CORE_S: Final = 2.0
@@ -176,7 +176,7 @@ class Supervisor:
         for process in self._processes:
             if process.silent_s(now) > (_SILENT_S if process.ready else _STARTING_S):
                 self._log.error("process hangs: killed", child=process.title)
-                process.signal(signal.SIGKILL)
+                process.kill()
             status = process.status
             code = process.reap(now)
             if code is not None:
