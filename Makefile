@@ -62,7 +62,7 @@ soe: $(TEST_VENV)/installed
 overload: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/python -m tests.overload --seconds $(SECONDS) --report $(REPORT) $(ARGS)
 
-soak: $(TEST_VENV)/installed
+soak: $(TEST_VENV)/installed $(NODE_PEER)/installed
 	$(TEST_VENV)/bin/python -m tests.soak --minutes $(MINUTES) --seed $(SEED) --report var/soak $(ARGS)
 
 fuzz104: $(TEST_VENV)/installed

@@ -106,7 +106,7 @@ class Association:
         if self.outstation.changes(batch, seq):
             self._housekeeping.overflowed(self.name)
         if self._loop is not None and self.outstation.store.waiting:
-            self.work()
+            self.work(unread=True)
 
     def missed(self, count: int) -> None:
         """Changes never reached this process: IIN2.3, and counted."""
@@ -114,11 +114,12 @@ class Association:
         self._housekeeping.overflowed(self.name, MISSED)
         self._housekeeping.due()
 
-    def work(self) -> None:
-        """Do what is due, send what there is, and look again in time."""
+    def work(self, unread: bool = False) -> None:
+        """Do what is due, send what there is, and look again in time. `unread`: see `Outstation.work`."""
         now, wall_ns = time.monotonic(), time.time_ns()
         if self.session is not None:
-            self.carry_out(self.session.on_time(now, wall_ns))
+            session = self.session
+            self.carry_out(session.happened(now, wall_ns) if unread else session.on_time(now, wall_ns))
         else:
             self.outstation.work(now, wall_ns)
             self.memory.save_altered()

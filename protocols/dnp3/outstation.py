@@ -148,11 +148,15 @@ class Outstation:
         told = self._commanding.outcome(ticket, outcome, now)
         if told is not None and told[1]:
             self._tell_command(told[0], wall_ns)
-        return self.work(now, wall_ns)
+        return self.work(now, wall_ns, unread=True)
 
-    def work(self, now: float, wall_ns: int) -> list[Effect]:
-        """Do what is due: complete answers, confirmations that did not come, freezes, unsolicited responses."""
-        if self._awaiting is not None and now >= self._awaiting.deadline:
+    def work(self, now: float, wall_ns: int, unread: bool = False) -> list[Effect]:
+        """Do what is due: complete answers, confirmations that did not come, freezes, unsolicited responses.
+
+        `unread`: what the master sent may lie unread, so that no confirmation is overdue: a process that stood still
+        for long would tell events again that the master confirmed in time.
+        """
+        if not unread and self._awaiting is not None and now >= self._awaiting.deadline:
             self._drop_answer()
         self._effects.extend(self._commanding.due(now))
         self._finish_command(now)
@@ -161,7 +165,7 @@ class Outstation:
         if now >= self._time_due:
             self._need_time = True
         if self.unsolicited is not None and self.connected:
-            self._work_unsolicited(self.unsolicited, now, wall_ns)
+            self._work_unsolicited(self.unsolicited, now, wall_ns, unread)
         return self._take_effects()
 
     def next_deadline(self, now: float, wall_ns: int) -> float:
@@ -361,8 +365,8 @@ class Outstation:
         if self.unsolicited is not None:
             self.unsolicited.restart()
 
-    def _work_unsolicited(self, unsolicited: Unsolicited, now: float, wall_ns: int) -> None:
-        again = unsolicited.time_out(now, self._deferred is not None)
+    def _work_unsolicited(self, unsolicited: Unsolicited, now: float, wall_ns: int, unread: bool) -> None:
+        again = b"" if unread else unsolicited.time_out(now, self._deferred is not None)
         if again:
             self._effects.append(Send(again))
         if unsolicited.in_flight is not None:

@@ -79,8 +79,12 @@ class Session:
         """A step of a command."""
         return self.apply(self.outstation.outcome(ticket, outcome, now, wall_ns))
 
+    def happened(self, now: float, wall_ns: int) -> list[Rest]:
+        """What the plant gave cause for; the master's own words may lie unread, so nothing of its is overdue."""
+        return self.apply(self.outstation.work(now, wall_ns, unread=True))
+
     def on_time(self, now: float, wall_ns: int) -> list[Rest]:
-        """What is due: keep-alive, and the outstation's own."""
+        """What is due: keep-alive, and the outstation's own. To be called when everything that came was read."""
         probe = self.link.poll(now)
         if probe:
             self._out.append(probe)

@@ -15,7 +15,8 @@ from asyncua import Client, ua
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 
 from tests.kit.gateway import ENVIRONMENT, DemoSite, wait_until
-from tests.kit.opcuakit import PASSWORD, App
+from tests.kit.opcuaapp import App
+from tests.kit.opcuakit import PASSWORD
 from tests.kit.ports import free_ports
 
 SERVER = """

@@ -13,7 +13,8 @@ import pytest
 from asyncua import Client, ua
 
 from tests.kit.gateway import DemoSite, wait_until
-from tests.kit.opcuakit import PASSWORD, App, users
+from tests.kit.opcuaapp import App
+from tests.kit.opcuakit import PASSWORD, users
 from tests.kit.ports import free_ports
 
 HOT = "bess1/pcs/cabinet_temp_a/h"

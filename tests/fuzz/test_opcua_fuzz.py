@@ -22,7 +22,8 @@ from protocols.opcua.errors import ChannelFault, ServiceFault
 from protocols.opcua.processor import Processor
 from protocols.opcua.trust import NotTrusted, TrustList
 from tests.contract.server_suite import QuietLog, until
-from tests.kit.opcuakit import App, Plant, client
+from tests.kit.opcuaapp import App
+from tests.kit.opcuakit import Plant, client
 from tests.peers.rawopcua import RawClient
 from tests.unit.opcua.test_attacks import witnessed
 

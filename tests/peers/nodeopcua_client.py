@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.kit.opcuakit import PASSWORD, App, Plant
+from tests.kit.opcuaapp import App
+from tests.kit.opcuakit import PASSWORD, Plant
 
 FOLDER = Path(__file__).parent / "nodeopcua"
 

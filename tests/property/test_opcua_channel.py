@@ -22,7 +22,8 @@ from protocols.opcua.codec import read_request
 from protocols.opcua.errors import ChannelFault
 from protocols.opcua.policies import POLICIES as OURS
 from protocols.opcua.uastack import Codes, encode
-from tests.kit.opcuakit import POLICIES, App
+from tests.kit.opcuaapp import App
+from tests.kit.opcuakit import POLICIES
 
 BIG = 10_000_000
 

@@ -23,6 +23,9 @@ HIGHEST: Final = 16_000_000
 """The end of every set-point's range, which begins at 0: a negative value is beyond it."""
 VALUES: Final = 1_000_000
 """A commander's values are its number times this, plus 1, 2, 3, ..."""
+CLIENT: Final = "scada"
+"""The OPC UA application that commands, and so its certificate's files."""
+NODE_PEER: Final = Path(__file__).parents[1] / "peers" / "nodeopcua"
 NAMESPACE: Final = "urn:gridgate:soak:points"
 """Of the OPC UA node ids, which are strings: the points' names."""
 
@@ -46,6 +49,8 @@ class Peer:
     """Of DNP3: its link address."""
     unsolicited: bool = False
     """Of DNP3: whether the outstation tells it by itself; else it polls."""
+    library: str = ""
+    """Of OPC UA: `nodeopcua` for node-opcua, else asyncua."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,11 @@ class SoakPlan:
     def ledgers(self) -> Path:
         """Where everybody writes: `NAME.bin`, `NAME.commands.jsonl`; the plant's is `plant.bin`."""
         return Path(self.folder) / "ledgers"
+
+    @property
+    def pki(self) -> Path:
+        """Of the OPC UA server; the certificate and key of the client that commands lie below `clients`."""
+        return Path(self.folder) / "pki"
 
     def peer(self, name: str) -> Peer:
         """By its name."""

@@ -32,14 +32,16 @@ MODULES: Final = {
     "iec104": "master104",
     "dnp3": "dnp3",
     "opcua": "opcua",
+    "nodeopcua": "opcuanode",
     "mqtt": "mqtt",
     "influx": "influx",
     "hmi": "hmi",
 }
+"""Receivers by library or, where a peer names none, by protocol."""
 FAKETIME: Final = tuple(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 STEPPABLE: Final = Path(__file__).parent / "steppable"
 DISK_MB: Final = 512
-READY_S: Final = 45.0
+READY_S: Final = 120.0
 FINISH_S: Final = 180.0
 """The database is read then."""
 QUIET_S: Final = 5.0
@@ -188,9 +190,14 @@ def _servers(plan: SoakPlan, stack: contextlib.ExitStack) -> tuple[SoakPlan, Sto
     return plan, broker, influx
 
 
+def module_of(peer: Peer) -> str:
+    """Of its receiver."""
+    return f"tests.soak.receivers.{MODULES[peer.library or peer.protocol]}"
+
+
 def _able(peer: Peer, missing: list[str]) -> bool:
     """Whether its receiver and its library are here; else why not is written down."""
-    module = f"tests.soak.receivers.{MODULES[peer.protocol]}"
+    module = module_of(peer)
     try:
         here = importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
@@ -236,8 +243,7 @@ def _party(stack: contextlib.ExitStack, name: str, plan: SoakPlan, *command: str
 
 
 def _receiver(stack: contextlib.ExitStack, plan: SoakPlan, peer: Peer) -> Party:
-    module = f"tests.soak.receivers.{MODULES[peer.protocol]}"
-    return _party(stack, peer.name, plan, module, str(Path(plan.folder) / "plan.json"), peer.name)
+    return _party(stack, peer.name, plan, module_of(peer), str(Path(plan.folder) / "plan.json"), peer.name)
 
 
 @contextlib.contextmanager

@@ -11,8 +11,9 @@ from typing import Final
 from gateway.users.roles import Role
 from gateway.users.store import User, hash_password, write_users
 from tests.kit.mqttkit import MOSQUITTO
+from tests.kit.opcuaapp import App
 from tests.kit.ports import free_port, free_ports
-from tests.soak.plan import ALARMED, EXCURSION, HIGHEST, SETPOINTS, Peer, SoakPlan
+from tests.soak.plan import ALARMED, CLIENT, EXCURSION, HIGHEST, NODE_PEER, SETPOINTS, Peer, SoakPlan
 
 DEVICES: Final = 10
 FEW: Final = 2_000
@@ -22,6 +23,7 @@ IN_SIGHT: Final = 200
 MAX_AGE_S: Final = 5.0
 OVERFLOW_IOA: Final = 400_001
 """Where a 104 master is told that events of its were lost."""
+NODE: Final = shutil.which("node") is not None and (NODE_PEER / "node_modules" / "node-opcua-client").is_dir()
 SERVERS: Final = ("iec104", "dnp3", "opcua", "hmi")
 
 _SITE: Final = """\
@@ -42,7 +44,7 @@ servers:
     masters:
 {mastersdnp3}
   - {{name: ua, protocol: opcua, listen: "opc.tcp://127.0.0.1:{opcua}", allow_none: true, anonymous: true,
-     users: users.yaml}}
+     users: users.yaml, pki: {{folder: {pki}}}}}
 {mqtt}hmi: {{listen: "127.0.0.1:{hmi}", users: users.yaml}}
 history:
   store: {{retention_days: 30}}
@@ -68,7 +70,8 @@ def plan(folder: Path, seed: int, seconds: float, points: int, changes_per_s: fl
         *(Peer(f"sldc{n}", "iec104", free_port(), f"127.0.1.{n}", 0, points, n) for n in (1, 2, 3)),
         Peer("rldc1", "dnp3", free_port(), "127.0.1.4", 0, points, 4, master=1, unsolicited=True),
         Peer("rldc2", "dnp3", free_port(), "127.0.1.5", 0, points, 5, master=2),
-        *(Peer(f"ua{n}", "opcua", free_port(), f"127.0.1.{5 + n}", (n - 1) * half, half, 6 * (n == 1)) for n in (1, 2)),
+        Peer("ua1", "opcua", free_port(), "127.0.1.6", 0, half, 6),
+        Peer("ua2", "opcua", free_port(), "127.0.1.7", half, half, library="nodeopcua" if NODE else ""),
         Peer("page", "hmi", free_port(), "127.0.1.8", 0, min(3 * IN_SIGHT, points), 7),
     ]
     if broker:
@@ -108,6 +111,7 @@ def write(plan: SoakPlan) -> Path:
         mqtt=_MQTT.format(port=plan.broker_relay) if plan.broker_relay else "",
         influx=_INFLUX.format(port=plan.influx_relay, database=plan.database) if plan.influx_relay else "",
         outstation=plan.outstation,
+        pki=json.dumps(str(plan.pki)),
         **plan.listen,
     )
     (folder / "site.yaml").write_text(text)
@@ -118,6 +122,9 @@ def write(plan: SoakPlan) -> Path:
             _table(folder / f"{peer.name if peer.protocol != 'mqtt' else 'mqtt'}.csv", heading, rows)
     person = User(name=plan.user, roles=frozenset({Role.ADMINISTRATOR.value}), password=hash_password(plan.password))
     write_users(folder / "users.yaml", {plan.user: person})
+    client = App(plan.pki / "clients", CLIENT)
+    (plan.pki / "trusted").mkdir(parents=True, exist_ok=True)
+    shutil.copy(client.der, plan.pki / "trusted")
     plan.save()
     return folder / "site.yaml"
 

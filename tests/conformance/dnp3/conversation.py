@@ -217,7 +217,7 @@ class Conversation:
         self.feed_seq += len(whole)
         for session in self.sessions:
             session.outstation.changes(batch, self.feed_seq)
-            self._carry_out(session, session.apply(session.outstation.work(self.now, self.wall_ns)))
+            self._carry_out(session, session.happened(self.now, self.wall_ns))
 
     def waits(self, seconds: float) -> list[Response]:
         """Time passes, deadline by deadline."""

@@ -112,6 +112,17 @@ def test_a_confirmation_that_does_not_come_is_given_up_in_time() -> None:
     assert talk.ask(raw.DELAY).iin == CLASS_1
 
 
+def test_a_confirmation_that_came_while_the_outstation_stood_still_counts() -> None:
+    """Its process was held up for longer than a confirmation may take, and the plant's changes are read first."""
+    talk = conversation(parameters={"confirm_timeout_s": 5.0})
+    talk.change((2, 0.0))
+    answer = talk.ask(raw.READ, CLASSES)
+    talk.now += 9.0
+    talk.change((3, 0.0))
+    talk.confirms(answer)
+    assert counts(talk.values(CLASSES)) == 1
+
+
 # IIN
 
 

@@ -89,6 +89,17 @@ def test_a_response_is_sent_again_so_often_and_later_begun_anew() -> None:
     assert len(talk.station.store) == 0
 
 
+def test_a_confirmation_that_came_while_the_outstation_stood_still_counts() -> None:
+    talk = conversation()
+    talk.change((2, 0.0))
+    event = told(talk)
+    talk.now += TIMEOUT_S + 1.0
+    talk.change((0, 99.0))
+    assert talk.heard[-1] is event  # nothing is sent again before what came was read
+    talk.confirms(event)
+    assert told(talk).objects != FAULT_OFF
+
+
 def test_a_wrong_confirmation_is_none() -> None:
     talk = conversation()
     talk.change((2, 0.0))

@@ -2,8 +2,8 @@
 
 The first notification of an item is `ANSWERED`, later ones are `EVENT`. Quality in the ledger: the status code's
 severity and subcode, its upper 16 bits (0 good). The overflow bit of an item's queue (info bits 0x480) is `LOST_TOLD`.
-asyncua has times in microseconds. A commander logs in as the plan's user, who may command everything, but over a
-channel without security, which may command nothing: all its commands must be refused.
+asyncua has times in microseconds. A commander logs in as the plan's user over a signed and encrypted channel and may
+command everything: only what is out of range must be refused.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from typing import Any, Final
 
 from asyncua import Client, ua
 from asyncua.common.subscription import DataChangeNotif
+from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 
 from tests.soak.ledger import ANSWERED, EVENT, LOST_TOLD
-from tests.soak.receivers.commander import CONFIRMED, FOREIGN, REFUSED, UNKNOWN, Commander, Order
+from tests.soak.plan import CLIENT
+from tests.soak.receivers.commander import CONFIRMED, GOOD, OUT_OF_RANGE, REFUSED, UNKNOWN, Commander, Order
 from tests.soak.receivers.process import Receiver, end_event
 
 PUBLISH_MS: Final = 250
@@ -83,6 +85,7 @@ class Session:
     async def run(self) -> None:
         """Until the connection fails. Raises what asyncua does then."""
         async with asyncio.timeout(15):
+            await self._secure()
             await self._client.connect()
         try:
             async with asyncio.timeout(60):
@@ -100,6 +103,19 @@ class Session:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(3):
                     await self._client.disconnect()
+
+    async def _secure(self) -> None:
+        plan = self._receiver.plan
+        if not self._receiver.peer.commander:
+            return
+        self._client.application_uri = f"urn:{CLIENT}:client"
+        await self._client.set_security(
+            SecurityPolicyBasic256Sha256,
+            str(plan.pki / "clients" / f"{CLIENT}.der"),
+            str(plan.pki / "clients" / f"{CLIENT}.pem"),
+            server_certificate=str(plan.pki / "own" / "certificate.der"),
+            mode=ua.MessageSecurityMode.SignAndEncrypt,
+        )
 
     async def _subscribe(self) -> tuple[Listener, int]:
         spaces, peer = await self._client.get_namespace_array(), self._receiver.peer
@@ -149,7 +165,7 @@ async def _for_ever(receiver: Receiver, commander: Commander) -> None:
 
 
 async def run(receiver: Receiver) -> None:
-    ended, commander = end_event(), Commander(receiver.plan, receiver.peer, (FOREIGN,))
+    ended, commander = end_event(), Commander(receiver.plan, receiver.peer, (GOOD, OUT_OF_RANGE))
     task = asyncio.create_task(_for_ever(receiver, commander))
     await ended.wait()
     task.cancel()

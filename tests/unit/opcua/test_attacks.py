@@ -19,7 +19,8 @@ from gateway.points import Kind
 from protocols.opcua import wire
 from protocols.opcua.uastack import Codes
 from tests.contract.server_suite import catalogue, until
-from tests.kit.opcuakit import PASSWORD, App, Plant, client, running
+from tests.kit.opcuaapp import App
+from tests.kit.opcuakit import PASSWORD, Plant, client, running
 from tests.peers.rawopcua import RawClient
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from protocols.opcua.certificates import load_certificate
-from tests.kit.opcuakit import App, Plant, client, running
+from tests.kit.opcuaapp import App
+from tests.kit.opcuakit import Plant, client, running
 from tests.unit.opcua.test_attacks import causes, refused, witnessed
 
 
