@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import isnan
 from typing import Any, Final
 
@@ -24,16 +25,24 @@ class Deadband:
     """One limit per binding, and the value and quality that were last reported for it.
 
     A value passes when it differs from the last *reported* one by more than `limit` (engineering units); with a
-    limit of 0 or NaN every change passes. A change of quality passes always, and so does the first value. NaN
-    differs from every number and equals NaN.
+    limit of 0 or NaN every change passes. A change of quality passes always, unless the peer is shown none of it, and
+    so does the first value. NaN differs from every number and equals NaN.
     """
 
-    def __init__(self, limit: NDArray[np.float64]) -> None:
-        """`limit` has one element per binding. Raises `ValueError` for a negative limit."""
+    def __init__(
+        self, limit: NDArray[np.float64], shown: Callable[[Index, Qualities], Qualities] | None = None
+    ) -> None:
+        """`limit` has one element per binding; `shown` says what of qualities the peer sees, None: all.
+
+        Raises `ValueError` for a negative limit.
+        """
         self._limit = _checked(np.asarray(limit, np.float64))
+        self._shown = shown
         size = len(self._limit)
         self._value: Values = np.zeros(size, np.float64)
         self._quality: Qualities = np.full(size, _NEVER, np.uint32)
+        self._seen: Qualities = self._quality.copy()
+        """What the peer was shown of the qualities: this is compared."""
         self._order: NDArray[np.intp] = np.zeros(size, np.intp)
 
     def __len__(self) -> int:
@@ -54,12 +63,12 @@ class Deadband:
         self._limit = np.concatenate((self._limit, np.zeros(more)))
         self._value = np.concatenate((self._value, np.zeros(more)))
         self._quality = np.concatenate((self._quality, np.full(more, _NEVER, np.uint32)))
+        self._seen = np.concatenate((self._seen, np.full(more, _NEVER, np.uint32)))
         self._order = np.zeros(len(self), np.intp)
 
     def reset(self, index: Index, values: Values, qualities: Qualities) -> None:
         """Take these as last reported (for example after an interrogation). Of repeated positions the last counts."""
-        self._value[index] = values
-        self._quality[index] = qualities
+        self._note(index, values, qualities, self._look(index, qualities))
 
     def qualities(self, index: Index) -> Qualities:
         """Last reported; no quality that exists (every bit set) where nothing was."""
@@ -72,7 +81,7 @@ class Deadband:
 
     def forget(self, index: Index) -> None:
         """As if nothing had been reported: the next value passes."""
-        self._quality[index] = _NEVER
+        self._quality[index] = self._seen[index] = _NEVER
 
     def passes(self, index: Index, values: Values, qualities: Qualities) -> NDArray[np.bool_]:
         """Which elements of a batch are to be reported; those are noted as last reported.
@@ -81,59 +90,63 @@ class Deadband:
         """
         position = np.arange(len(index))
         self._order[index] = position
+        seen = self._look(index, qualities)
         if bool((self._order[index] == position).all()):
-            return self._step(index, values, qualities)
-        return self._repeated(index, values, qualities)
+            return self._step(index, values, qualities, seen)
+        return self._repeated(index, values, qualities, seen)
 
-    def _step(self, index: Index, values: Values, qualities: Qualities) -> NDArray[np.bool_]:
+    def _look(self, index: Index, qualities: Qualities) -> Qualities:
+        return qualities if self._shown is None else self._shown(index, qualities)
+
+    def _note(self, index: Index, values: Values, qualities: Qualities, seen: Qualities) -> None:
+        self._value[index] = values
+        self._quality[index] = qualities
+        self._seen[index] = seen
+
+    def _step(self, index: Index, values: Values, qualities: Qualities, seen: Qualities) -> NDArray[np.bool_]:
         out = _moved(values, self._value[index], self._limit[index])
-        out |= qualities != self._quality[index]
-        reported = index[out]
-        self._value[reported] = values[out]
-        self._quality[reported] = qualities[out]
+        out |= seen != self._seen[index]
+        self._note(index[out], values[out], qualities[out], seen[out])
         return out
 
-    def _repeated(self, index: Index, values: Values, qualities: Qualities) -> NDArray[np.bool_]:
+    def _repeated(self, index: Index, values: Values, qualities: Qualities, seen: Qualities) -> NDArray[np.bool_]:
         """Elements sorted by position, in their order: all without a limit at once, the others turn by turn."""
         by_place = np.argsort(index, kind="stable")
         out = np.empty(len(index), np.bool_)
         free = self._limit[index[by_place]] == 0
         every, limited = by_place[free], by_place[~free]
-        out[every] = self._every_change(index[every], values[every], qualities[every])
+        out[every] = self._every_change(index[every], values[every], qualities[every], seen[every])
         turns, sizes = _in_turns(index[limited])
         start = 0
         for size in sizes:
             if size < _FEW:
                 break
             these = limited[turns[start : start + size]]
-            out[these] = self._step(index[these], values[these], qualities[these])
+            out[these] = self._step(index[these], values[these], qualities[these], seen[these])
             start += size
         rest = limited[turns[start:]]
-        out[rest] = self._one_by_one(index[rest].tolist(), values[rest].tolist(), qualities[rest].tolist())
+        columns = (index[rest], values[rest], qualities[rest], seen[rest])
+        out[rest] = [self._passes_one(*one) for one in zip(*(column.tolist() for column in columns), strict=True)]
         return out
 
-    def _one_by_one(self, index: list[int], values: list[float], qualities: list[int]) -> list[bool]:
+    def _passes_one(self, i: int, value: float, quality: int, seen: int) -> bool:
         """For what is left of positions that come many times: quicker than a numpy step for each turn."""
-        out = []
-        for i, value, quality in zip(index, values, qualities, strict=True):
-            before = float(self._value[i])
-            distance = abs(value - before)
-            odd = isnan(distance) and value != before and not (isnan(value) and isnan(before))
-            report = quality != int(self._quality[i]) or distance > float(self._limit[i]) or odd
-            if report:
-                self._value[i], self._quality[i] = value, quality
-            out.append(report)
-        return out
+        before = float(self._value[i])
+        distance = abs(value - before)
+        odd = isnan(distance) and value != before and not (isnan(value) and isnan(before))
+        report = seen != int(self._seen[i]) or distance > float(self._limit[i]) or odd
+        if report:
+            self._value[i], self._quality[i], self._seen[i] = value, quality, seen
+        return report
 
-    def _every_change(self, index: Index, values: Values, qualities: Qualities) -> NDArray[np.bool_]:
+    def _every_change(self, index: Index, values: Values, qualities: Qualities, seen: Qualities) -> NDArray[np.bool_]:
         """Without a limit the last reported value is simply the one before: nothing to be done in turns."""
         first = _firsts(index)
         before_value = np.where(first, self._value[index], _shifted(values))
-        before_quality = np.where(first, self._quality[index], _shifted(qualities))
+        before_seen = np.where(first, self._seen[index], _shifted(seen))
         out = _moved(values, before_value, np.zeros(len(index)))
-        out |= qualities != before_quality
-        self._value[index] = values
-        self._quality[index] = qualities
+        out |= seen != before_seen
+        self._note(index, values, qualities, seen)
         return out
 
 

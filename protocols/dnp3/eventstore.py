@@ -21,6 +21,7 @@ from gateway.points.deadband import Deadband
 from protocols.dnp3.database import Database, Index
 from protocols.dnp3.events import EventBuffer, Numbers
 from protocols.dnp3.pointtypes import FROZEN_OF, PointType
+from protocols.dnp3.shown import shown
 
 CLASSES: Final = (1, 2, 3)
 ALL_CLASSES: Final = frozenset(CLASSES)
@@ -71,7 +72,7 @@ class EventStore:
         columns = database.columns
         size = len(columns)
         self.queue = EventQueue(sum(capacity)) if queue is None else queue
-        self.deadband = Deadband(columns.limit.copy())
+        self.deadband = Deadband(columns.limit.copy(), shown(columns))
         self.buffers = {number: EventBuffer(capacity[number - 1], 2 * size) for number in CLASSES}
         self._newest_only = np.concatenate([columns.newest_only, np.zeros(size, np.bool_)])
         self._lookup = RowLookup(columns.row, ~_FROZEN[columns.type])

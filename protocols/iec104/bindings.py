@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gateway.contracts import TableView
 from gateway.events import Events
 from gateway.points import PointCatalogue, Qualities, Rows, Times, Values
+from gateway.points.shown import Shown
 from protocols.iec104 import elements, marks, quality
 from protocols.iec104.asdu import TEST_BIT, Cause, Run, capacity, pack_sequence, pack_singles, with_addresses
 from protocols.iec104.elements import TYPES, TypeRow
@@ -48,6 +49,11 @@ class Bindings:
 
     def __len__(self) -> int:
         return len(self.columns)
+
+    def shown(self) -> Shown:
+        """What of a quality an event shows the master, by the event type of each binding."""
+        types, form = np.unique(self.columns.event_type, return_inverse=True)
+        return Shown(form, [elements.shown(TYPES[int(each)]) for each in types])
 
     def of_rows(self, rows: Rows) -> tuple[Index, Index]:
         """Monitored bindings of table rows: positions in `rows` and binding indices, in the order of `rows`."""

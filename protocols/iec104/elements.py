@@ -15,7 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.points import Kind, Times, Values
+from gateway.points import Kind, Qualities, Times, Values
+from gateway.points.shown import ALL_QUALITIES
 from protocols.iec104 import quality, time56
 from protocols.iec104.errors import Iec104Error
 from protocols.iec104.values import Batch, clamp
@@ -23,6 +24,8 @@ from protocols.iec104.values import Batch, clamp
 Octets = NDArray[np.uint8]
 Elements = NDArray[np.void]
 """Structured array, one record per information object."""
+_TIME_INVALID: Final = np.uint32(1 << 8)
+_TEST: Final = np.uint32(1 << 9)
 
 
 class Tag(IntEnum):
@@ -312,6 +315,16 @@ def quality_bits(row: TypeRow, elements: Elements) -> NDArray[np.uint8]:
         return np.zeros(len(elements), np.uint8)
     octets: NDArray[np.uint8] = elements[row.element.quality_field] & np.uint8(row.element.quality_mask)
     return octets
+
+
+def shown(row: TypeRow) -> Qualities:
+    """By combination of flags: the quality octet, the IV of the time tag and the T of the cause."""
+    size = len(ALL_QUALITIES)
+    element = np.zeros(size, dtype_of(row.element, Tag.NONE))
+    if row.element.encode is not None:
+        row.element.encode(element, Batch(np.zeros(size), ALL_QUALITIES, np.zeros(size), np.ones(size)))
+    bits = quality_bits(row, element).astype(np.uint32) | quality.test(ALL_QUALITIES) * _TEST
+    return bits | quality.time_invalid(ALL_QUALITIES) * _TIME_INVALID if row.tag else bits
 
 
 def times(row: TypeRow, elements: Elements, zone: time56.Zone) -> tuple[Times, NDArray[np.bool_]]:

@@ -75,7 +75,7 @@ class Station:
         self.bindings = Bindings(plan.bindings, catalogue, zone)
         self.queue = EventQueue(plan.capacity) if queue is None else queue
         self.selections = Selections(options.select_timeout_s)
-        self._deadband = Deadband(plan.bindings.limit.copy())
+        self._deadband = Deadband(plan.bindings.limit.copy(), self.bindings.shown())
         before = self.queue.reported
         self._deadband.reset(before.index, before.values, marks.flags(before.qualities))
         self._reported = np.zeros(len(self.bindings), np.bool_)
