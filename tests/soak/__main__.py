@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pickle
 import random
 import shlex
 import shutil
@@ -11,9 +12,12 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from tests.soak import compare, growth, report, site
 from tests.soak.run import Outcome, run
+
+OUTCOME: Final = "outcome.pickle"
 
 
 def soak(
@@ -33,13 +37,22 @@ def soak(
     """Run, compare and report; what was seen, what did not hold, and the page in `kept`."""
     plan = site.plan(folder, seed, minutes * 60.0, points, changes_per_s, commands_per_s)
     outcome = run(plan, trouble, tell, only)
+    (folder / OUTCOME).write_bytes(pickle.dumps(outcome))
+    found, page = judge(folder, kept, outcome, tell, command)
+    return outcome, found, page
+
+
+def judge(
+    folder: Path, kept: Path, outcome: Outcome, tell: Callable[[str], None], command: str
+) -> tuple[list[str], Path]:
+    """Lay the books side by side; what did not hold, and the page in `kept`."""
     tell("comparing the books")
     verdict = compare.compare(outcome)
     found = [*verdict.findings, *growth.findings(outcome.samples)]
     page = report.write(kept, outcome, verdict, found, command)
     for name in ("gateway.log", "site.yaml", "plan.json", "alarms.jsonl"):
         shutil.copy(folder / name, kept / name)
-    return outcome, found, page
+    return found, page
 
 
 def main() -> int:
@@ -52,21 +65,28 @@ def main() -> int:
     parser.add_argument("--commands", type=float, default=5.0, help="a second, of all commanders")
     parser.add_argument("--report", type=Path, default=Path("var/soak"))
     parser.add_argument("--folder", type=Path, help="where everything is written, and left; a temporary one by default")
+    parser.add_argument("--again", action="store_true", help="judge once more what an earlier run left in the folder")
     parser.add_argument("--no-trouble", action="store_true", help="no faults")
     parser.add_argument("--only", action="append", default=[], help="faults of this kind, for example 'kill core'")
     chosen = parser.parse_args()
+    if chosen.again and not chosen.folder:
+        parser.error("--again needs the --folder of the earlier run")
     seed = chosen.seed or random.SystemRandom().randrange(1, 1_000_000)
     tell = partial(print, file=sys.stderr, flush=True)
     tell(f"seed {seed}")
     command = shlex.join(["python", "-m", "tests.soak", *sys.argv[1:]]) + ("" if chosen.seed else f" --seed {seed}")
     with tempfile.TemporaryDirectory(prefix="gridgate-soak-") as temporary:
-        folder = chosen.folder or Path(temporary)
+        folder = (chosen.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        _, found, page = soak(
-            folder.resolve(), chosen.report, seed, chosen.minutes, points=chosen.points, changes_per_s=chosen.changes,
-            commands_per_s=chosen.commands, trouble=not chosen.no_trouble, tell=tell, command=command,
-            only=chosen.only,
-        )  # fmt: skip
+        if chosen.again:
+            outcome: Outcome = pickle.loads((folder / OUTCOME).read_bytes())
+            found, page = judge(folder, chosen.report, outcome, tell, command)
+        else:
+            _, found, page = soak(
+                folder, chosen.report, seed, chosen.minutes, points=chosen.points, changes_per_s=chosen.changes,
+                commands_per_s=chosen.commands, trouble=not chosen.no_trouble, tell=tell, command=command,
+                only=chosen.only,
+            )  # fmt: skip
     print(page.read_text())
     return 1 if found else 0
 

@@ -85,6 +85,14 @@ class Truth:
             shown |= (real >= np.maximum(from_ns, begin - PACE_NS)) & (real <= np.minimum(until_ns, end + PACE_NS))
         return shown
 
+    def twice(self, times_ns: Numbers) -> NDArray[np.bool_]:
+        """Whether the gateway's clock, which was stepped, showed this time when it was not, or may have."""
+        found = np.zeros(np.shape(times_ns), np.bool_)
+        for (begin, off), (end, _) in zip(self.steps[::2], self.steps[1::2], strict=True):
+            for shift in (0, off):
+                found |= (times_ns >= begin + shift - PACE_NS) & (times_ns <= end + shift + PACE_NS)
+        return found
+
     def near_step(self, real_ns: Numbers) -> NDArray[np.bool_]:
         """Whether the clock was stepped about then."""
         near = np.zeros(np.shape(real_ns), np.bool_)
@@ -111,6 +119,8 @@ class Told:
     """A receiver's values in the order in which they came; `row`: which of the plant's states each one tells."""
 
     book: Records
+    """Of a database in order of its samples' times, at which they are judged, without the binaries of times that a
+    stepped clock showed twice: which of the two a sample is of cannot be told."""
     row: Numbers
     ups: Numbers
     downs: Numbers
@@ -121,22 +131,23 @@ class Told:
         cls, path: Path, truth: Truth, tolerance_ns: int, counted: bool = True, in_order_of_time: bool = False
     ) -> Told:
         """`counted`: each mark of lost events is one, whatever its value. `in_order_of_time`: of a database, which has
-        no order but that of its samples' times, and is judged at those.
+        no order but that of its samples' times.
         """
         whole = read_ledger(path)
         marks = whole["point"] < 0
         book = whole[~marks]
         if in_order_of_time:
             book = np.sort(book, order=["point", "time_ns"], kind="stable")
-            book["at_ns"] = book["time_ns"]
-            # A sample of a change of quality has the time at which that was seen: it is no tag of the value.
-            untagged = book.copy()
-            untagged["time_ns"][book["quality"] != 0] = 0
+            book = book[~(_binaries(book["point"], truth.plan) & truth.twice(book["time_ns"]))]
         ups = whole["at_ns"][marks & (whole["kind"] == LINK_UP)]
         downs = whole["at_ns"][marks & (whole["kind"] == LINK_LOST)]
         # A 104 master is told by a point, which an interrogation shows as well: 0 is no overflow.
         overflows = int((marks & (whole["kind"] == LOST_TOLD) & ((whole["value"] > 0) | counted)).sum())
-        return cls(book, _rows(untagged if in_order_of_time else book, truth, tolerance_ns), ups, downs, overflows)
+        row = _rows(book, truth, tolerance_ns, in_order_of_time)
+        if in_order_of_time:
+            off_ns = np.where((row != UNKNOWN) & (book["quality"] == 0), truth.off_ns(truth.left_ns[row]), 0)
+            book["at_ns"] = book["time_ns"] - off_ns
+        return cls(book, row, ups, downs, overflows)
 
     def since_up_ns(self) -> Numbers:
         """Of every value: how long the link had been up again; very long for the first time."""
@@ -157,7 +168,12 @@ class Told:
         return stood
 
 
-def _rows(book: Records, truth: Truth, tolerance_ns: int) -> Numbers:
+def _binaries(points: Numbers, plan: SoakPlan) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = points % plan.per_device >= plan.analogs
+    return found
+
+
+def _rows(book: Records, truth: Truth, tolerance_ns: int, in_order_of_time: bool) -> Numbers:
     """An analog value says by itself which change it is; a binary's is found by value, order and time."""
     plan = truth.plan
     point, value = book["point"].astype(np.int64), book["value"]
@@ -167,12 +183,28 @@ def _rows(book: Records, truth: Truth, tolerance_ns: int) -> Numbers:
     inside = whole & (row >= truth.start[point]) & (row < truth.start[point + 1])
     good = inside & (truth.value[np.where(inside, row, 0)] == value)
     row = np.where(good, row, UNKNOWN)
-    binary = point % plan.per_device >= plan.analogs
+    binary = _binaries(point, plan)
     order = np.argsort(point, kind="stable")
     bounds = np.searchsorted(point[order], np.arange(plan.points + 1))
     for each in np.unique(point[binary]).tolist():
-        _binary(row, book, truth, each, order[bounds[each] : bounds[each + 1]], tolerance_ns)
+        places = order[bounds[each] : bounds[each + 1]]
+        if in_order_of_time:
+            _stored_binary(row, book, truth, each, places)
+        else:
+            _binary(row, book, truth, each, places, tolerance_ns)
     return row
+
+
+def _stored_binary(row: Numbers, book: Records, truth: Truth, point: int, places: Numbers) -> None:
+    """Which state stood at the sample's time, or just before: the plant changes only what was read."""
+    first, end = int(truth.start[point]), int(truth.start[point + 1])
+    made, values = truth.made_ns[first:end], truth.value[first:end]
+    stood = np.searchsorted(made, book["time_ns"][places] + 2 * MILLISECOND, side="right") - 1
+    row[places] = UNKNOWN
+    for before in (1, 0):
+        state = np.maximum(stood - before, 0)
+        fits = values[state] == book["value"][places]
+        row[places[fits]] = first + state[fits]
 
 
 def _binary(row: Numbers, book: Records, truth: Truth, point: int, places: Numbers, tolerance_ns: int) -> None:

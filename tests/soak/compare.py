@@ -37,11 +37,14 @@ AFTERMATH_NS: Final = 20 * SECOND
 """A fault of a device or of the core shows in quality for so long after its end."""
 MOST_AGAIN: Final = {"iec104": 12 * 127, "dnp3": 2048}
 """Repeated events of one new link at most: k ASDUs; what a fragment holds."""
-UPSTREAM: Final = {
-    "mqtt": ("kill worker", "kill core", "broker"),
-    "influx": ("kill worker", "kill core", "step clock"),
+AGAIN_AFTER: Final = {
+    "mqtt": ("kill worker", "kill core", "broker", "clock", "device"),
+    "influx": ("kill worker", "kill core", "influxdb", "clock"),
+    "opcua": ("kill core", "device"),
+    "hmi": ("kill core", "device"),
 }
-"""Where the receiver is behind a server of its own: after which faults something may come again without a new link."""
+"""After which faults something may come again without a new link: the receiver is behind a server of its own, or it is
+told the newest alone, and that a value was not good in between passed it by."""
 COLUMNS: Final = (
     "lost", "doubled", "out of order", "wrong value", "wrong quality", "wrong time", "not told bad", "not the last",
 )  # fmt: skip
@@ -86,15 +89,21 @@ class Judge:
 
     def __init__(self, outcome: Outcome, truth: Truth, peer: Peer, verdict: Verdict) -> None:
         self._outcome, self._truth, self._peer, self._verdict = outcome, truth, peer, verdict
+        self._database = peer.protocol == "influx"
         self._tolerance_ns = (outcome.plan.scan_ms + 1000) * MILLISECOND
         told = Told.read(
-            outcome.plan.ledgers / f"{peer.name}.bin", truth, self._tolerance_ns, peer.protocol != "iec104"
+            outcome.plan.ledgers / f"{peer.name}.bin",
+            truth,
+            self._tolerance_ns,
+            counted=peer.protocol != "iec104",
+            in_order_of_time=self._database,
         )
         self._told, self._book, self._row = told, told.book, told.row
         self._known = told.row != UNKNOWN
         self._event = self._book["kind"] == EVENT
         self._good = self._book["quality"] == 0
         self._first = self._firsts()
+        self._binary = truth.points % outcome.plan.per_device >= outcome.plan.analogs
 
     def row(self) -> dict[str, Any]:
         """Its line of the table."""
@@ -165,6 +174,8 @@ class Judge:
             due &= ~self._near(("kill worker", "kill core", "hold link", "cut upstream", "stop broker"), truth.left_ns)
         elif protocol not in EVERYTHING:
             return np.zeros(0, np.int64)
+        if self._database:
+            due &= ~(self._binary & truth.twice(truth.left_ns))
         due[self._row[self._known & self._event]] = False
         return np.flatnonzero(due)
 
@@ -183,19 +194,18 @@ class Judge:
         mask = np.zeros(len(self._book), np.bool_)
         mask[places[again | refreshed]] = True
         excused = mask & (self._told.since_up_ns() < AGAIN_NS)
-        if self._peer.protocol in ("mqtt", "influx"):
-            excused |= mask & self._near(
-                ("kill worker", "kill core", "broker", "influxdb", "clock"), self._book["at_ns"]
-            )
+        if self._peer.protocol in AGAIN_AFTER:
+            excused |= mask & self._near(AGAIN_AFTER[self._peer.protocol], self._book["at_ns"])
         return mask & ~excused, int(excused.sum())
 
     def _order(self) -> NDArray[np.bool_]:
         """First tellings that come after a later change of the same point."""
         mask = np.zeros(len(self._book), np.bool_)
-        if self._peer.protocol == "influx":
-            return mask
         keeps_all = self._peer.protocol in EVERYTHING
-        places = np.flatnonzero(self._first if keeps_all else self._known)
+        judged = self._first if keeps_all else self._known
+        if self._database:  # times that a stepped clock showed have no order
+            judged = judged & ~self._truth.twice(self._truth.left_ns[self._row])
+        places = np.flatnonzero(judged)
         places = places[np.argsort(self._book["point"][places], kind="stable")]
         row = self._row[places]
         highest = np.maximum.accumulate(row) if len(row) else row
@@ -246,7 +256,7 @@ class Judge:
         made, left = truth.made_ns[row], truth.left_ns[row]
         latest = left + self._tolerance_ns
         stood = np.minimum(truth.over_ns[row], 1 << 61) + self._tolerance_ns
-        latest = np.where(self._near_field(left), stood, latest)
+        latest = np.where(self._near_field(left) | self._near_field(self._book["at_ns"][places]), stood, latest)
         wrong = ~truth.could_be(tag, made - 2 * MILLISECOND, latest)
         stepped = truth.near_step(left)
         mask[places[wrong & ~stepped]] = True
@@ -284,9 +294,13 @@ class Judge:
         points = np.arange(peer.first, peer.first + peer.count)
         last = np.full(self._outcome.plan.points, UNKNOWN)
         good = np.zeros(self._outcome.plan.points, np.bool_)
-        last[self._book["point"]] = self._row
-        good[self._book["point"]] = self._good
+        order = np.argsort(self._book["at_ns"], kind="stable") if self._database else np.arange(len(self._book))
+        last[self._book["point"][order]] = self._row[order]
+        good[self._book["point"][order]] = self._good[order]
         stands = truth.start[points + 1] - 1
+        if self._database:
+            judged = ~(self._binary[stands] & truth.twice(truth.left_ns[stands]))
+            points, stands = points[judged], stands[judged]
         if peer.protocol == "mqtt":  # what never changed was told before anybody had subscribed
             points, stands = points[truth.changes[stands]], stands[truth.changes[stands]]
         return stands[(last[points] != stands) | ~good[points]]

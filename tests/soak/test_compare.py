@@ -171,5 +171,42 @@ def test_a_missed_alarm(tmp_path: Path) -> None:
     assert "alarms: 8 missed" in " ".join(compare(run).findings)
 
 
+def stored(folder: Path, edit: Edit = lambda book: book) -> Verdict:
+    """The verdict on a database, which has the order of its samples' times; the clock was 8 s behind for a while."""
+    run = outcome(folder)
+    run.plan.peers[0] = Peer("influx", "influx", 0, first=0, count=40)
+    since, until = BEGAN_NS + 7 * SECOND, BEGAN_NS + 15 * SECOND
+    run.faults = [Fault("step clock", "clock", 7, 8, -8, began_ns=since, ended_ns=until)]
+    book = honest(run.plan)
+    behind = (book["time_ns"] > since) & (book["time_ns"] < until)
+    book["time_ns"][behind] -= 8 * SECOND
+    book["at_ns"] = BEGAN_NS + 99 * SECOND
+    book = np.sort(edit(book), order=["point", "time_ns"], kind="stable")
+    with LedgerWriter(run.plan.ledgers / "influx.bin") as ledger:
+        ledger.extend(book)
+    return compare(run)
+
+
+def test_a_database_whose_clock_was_stepped_agrees(tmp_path: Path) -> None:
+    verdict = stored(tmp_path)
+    assert [verdict.receivers[0][column] for column in COLUMNS] == [0] * len(COLUMNS), verdict.examples
+
+
+@pytest.mark.parametrize(
+    ("sort", "edit"),
+    [
+        ("lost", without(ANALOG, 2)),  # of the time when the clock was behind
+        ("lost", without(ANALOG, 6)),
+        ("lost", without(BINARY, 6)),
+        ("out of order", altered(ANALOG, 6, time_ns=9 * SECOND)),
+        ("wrong value", altered(ANALOG, 6, value=100)),
+        ("wrong time", altered(ANALOG, 6, time_ns=3 * SECOND)),
+        ("not the last", without(BINARY, CHANGES - 1)),
+    ],
+)
+def test_a_fault_in_a_database_is_found(tmp_path: Path, sort: str, edit: Edit) -> None:
+    assert stored(tmp_path, edit).receivers[0][sort] == 1
+
+
 def test_all_sorts_are_columns() -> None:
     assert len(COLUMNS) == 8
