@@ -21,7 +21,7 @@ from gateway import registry
 from gateway.addresses import Addresses, addresses
 from gateway.alarms import AlarmCatalogue, Priority
 from gateway.alarms.section import AUDIT_FAILING, AlarmSection, audit_seed, device_seeds, master_seeds
-from gateway.contracts import ConfigError, FieldSettings, Place, Problem, Report
+from gateway.contracts import ConfigError, FieldSettings, MasterSystemRows, Place, Problem, Report
 from gateway.contracts.settings import DeviceSource
 from gateway.control.section import ControlSection
 from gateway.control.words import control_lines
@@ -32,7 +32,7 @@ from gateway.points.model import KIND_BY_WORD, NO_ROW, Kind
 from gateway.refusals import refused_point
 from gateway.sitemaps import FLOAT_COLUMNS, MapReader, alarm_wish, check_alarm, check_limits
 from gateway.sitemodel import CalculatedSettings, SiteSettings
-from gateway.siteplan import DeviceSystemRows, MasterSystemRows, ServerEntry, SitePlan
+from gateway.siteplan import DeviceSystemRows, ServerEntry, SitePlan
 from gateway.sitepoints import SYSTEM, SitePoints
 from gateway.sitescreen import check_screen, screen_holders, screen_rights
 from gateway.sitesection import Section

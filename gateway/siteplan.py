@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gateway.addresses import Addresses
 from gateway.alarms.catalogue import AlarmCatalogue
 from gateway.alarms.summary import AlarmSystemRows
-from gateway.contracts import Problem
+from gateway.contracts import MasterSystemRows, Problem
 from gateway.control.plan import ControlPlan
 from gateway.history.plan import HistoryPlan
 from gateway.points.calculated import CalculatedPoint
@@ -28,16 +28,6 @@ class DeviceSystemRows:
 
     online: int
     errors: int
-
-
-@dataclass(frozen=True, slots=True)
-class MasterSystemRows:
-    """Table rows of the system points of one master."""
-
-    online: int
-    events_waiting: int
-    events_lost: int
-    overflow: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,10 @@ from gateway.alarms.model import Condition, Priority
 from gateway.alarms.seed import AlarmSeed
 from gateway.alarms.settings import AlarmRow, AlarmSettings
 from gateway.alarms.summary import ACKNOWLEDGE_ALL, GROUP_POINTS, SUMMARY_POINTS, AlarmSystemRows
-from gateway.contracts import Place, Report
+from gateway.contracts import MasterSystemRows, Place, Report
 from gateway.points.model import NO_ROW, Kind, PointCatalogue
 from gateway.sitemaps import MapReader
-from gateway.siteplan import DeviceSystemRows, MasterSystemRows
+from gateway.siteplan import DeviceSystemRows
 from gateway.sitepoints import SitePoints
 from gateway.sitesection import Section
 

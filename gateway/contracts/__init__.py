@@ -45,6 +45,7 @@ from gateway.contracts.server import (
     ServerPort,
     TableView,
 )
+from gateway.contracts.systemrows import MasterSystemRows
 
 __all__ = [
     "LinkName",
@@ -68,6 +69,7 @@ __all__ = [
     "GridProtocol",
     "GridSettings",
     "Log",
+    "MasterSystemRows",
     "OnOutcome",
     "OnWritten",
     "Origin",

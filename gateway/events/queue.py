@@ -80,6 +80,9 @@ class EventQueue:
         """What was last reported for each binding before this process began: nothing is known here."""
         return NOTHING_REPORTED
 
+    def settle(self) -> None:
+        """Let go of everything that is confirmed: here that was done at once."""
+
     def resume(self, confirmed_seq: int) -> int:
         """The core holds that records up to `confirmed_seq` were confirmed; returns up to where they are not for us."""
         self.note(confirmed_seq)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.contracts import Action, Command, Origin, Outcome, Reason, ServerPort
 from gateway.events import MISSED, EventJournal, journal_path
+from gateway.events.housekeeping import Housekeeping
 from gateway.points import Changes
 from protocols.dnp3.effects import Confirmed, Submit
-from protocols.dnp3.housekeeping import Housekeeping
 from protocols.dnp3.journal import binding_names
 from protocols.dnp3.memory import binding_keys
 from protocols.dnp3.memoryfile import MemoryFile

@@ -131,6 +131,16 @@ class EventStore:
         """Events were dropped and no room was made since, or never came here (IIN2.3)."""
         return self._missed > 0 or any(buffer.overflowing for buffer in self.buffers.values())
 
+    @property
+    def confirmed_seq(self) -> int:
+        """See `EventQueue`."""
+        return self.queue.confirmed_seq
+
+    @property
+    def settled(self) -> bool:
+        """See `EventQueue`."""
+        return self.queue.settled
+
     def missed(self, count: int) -> None:
         """So many changes never came here; at most so many events are lost with them."""
         self.queue.missed(count)

@@ -8,10 +8,9 @@ from enum import IntFlag
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.contracts import MasterSystemRows
 from gateway.points import Rows, Values
 from gateway.tls.plan import TlsPlan
-
-NO_SYSTEM_ROW = -1
 
 
 class Mode(IntFlag):
@@ -121,16 +120,6 @@ class MasterPlan:
     parameters: Parameters = field(default_factory=Parameters)
 
 
-@dataclass(slots=True, kw_only=True)
-class SystemRows:
-    """Table rows of the system points about one master; `NO_SYSTEM_ROW` where there is none."""
-
-    online: int = NO_SYSTEM_ROW
-    events_waiting: int = NO_SYSTEM_ROW
-    events_lost: int = NO_SYSTEM_ROW
-    overflow: int = NO_SYSTEM_ROW
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SerialPlan:
     """One serial line."""
@@ -153,5 +142,5 @@ class ServerPlan:
     serial: SerialPlan | None = None
     tls: TlsPlan | None = None
     connections: int = 16
-    system: dict[str, SystemRows] = field(default_factory=dict)
+    system: dict[str, MasterSystemRows] = field(default_factory=dict)
     commands: dict[str, Rows] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.contracts import ServerPort
+from gateway.events.housekeeping import Housekeeping
 from gateway.points import Changes
 from gateway.refusals import Refusals
 from gateway.tls.channel import TlsChannel, TlsEntrance
@@ -16,7 +17,6 @@ from gateway.tls.door import TlsDoor
 from protocols.dnp3.association import Address, Association
 from protocols.dnp3.channel import Channel, TcpChannel
 from protocols.dnp3.datagrams import UdpChannel, UdpEndpoint
-from protocols.dnp3.housekeeping import Housekeeping
 from protocols.dnp3.plan import SerialPlan, ServerPlan
 from protocols.dnp3.serialline import REOPEN_S, SerialChannel
 from protocols.dnp3.tlsgroups import masters_by_dial, masters_by_place
@@ -33,7 +33,7 @@ class Dnp3Server:
         self.plan = plan
         self.port = port
         self.log = port.log.bind(server=plan.name)
-        self.housekeeping = Housekeeping(plan, port, self.log)
+        self.housekeeping = Housekeeping([master.name for master in plan.masters], plan.system, port, self.log)
         self.associations = {
             master.name: Association(plan.name, master, port, self.housekeeping) for master in plan.masters
         }

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 from pydantic import AfterValidator, Field
 
+from gateway.contracts import MasterSystemRows
 from gateway.contracts.places import Place, Report
 from gateway.contracts.settings import (
     Cell,
@@ -25,12 +26,10 @@ from gateway.points import PointCatalogue, Rows
 from gateway.tls.settings import TlsMasterSettings, TlsSettings, tls_plan
 from protocols.dnp3.compile import compile_rows
 from protocols.dnp3.plan import (
-    NO_SYSTEM_ROW,
     MasterPlan,
     Parameters,
     SerialPlan,
     ServerPlan,
-    SystemRows,
     UnsolicitedPlan,
 )
 
@@ -184,7 +183,7 @@ class Dnp3Settings:
             serial=serial,
             tls=tls_plan(server, report),
             connections=settings.connections,
-            system={master.name: _system(settings.name, master.name, catalogue) for master in masters},
+            system={master.name: MasterSystemRows.of(settings.name, master.name, catalogue) for master in masters},
             commands={master.name: _commandable(master) for master in masters},
         )
 
@@ -277,18 +276,6 @@ def _commandable(master: MasterPlan) -> Rows:
     if not master.commands:
         return np.empty(0, np.uint32)
     return np.unique(master.bindings.row[master.bindings.mode != 0])
-
-
-def _system(server: str, master: str, catalogue: PointCatalogue) -> SystemRows:
-    def row(name: str) -> int:
-        return catalogue.rows.get(f"system/master/{server}/{master}/{name}", NO_SYSTEM_ROW)
-
-    return SystemRows(
-        online=row("online"),
-        events_waiting=row("events_waiting"),
-        events_lost=row("events_lost"),
-        overflow=row("overflow"),
-    )
 
 
 _ENDPOINT: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")

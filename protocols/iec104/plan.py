@@ -8,13 +8,12 @@ from enum import IntFlag, StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.contracts import MasterSystemRows
 from gateway.points import Rows
 from gateway.tls.plan import TlsPlan
 from protocols.iec104.asdu import MAX_OBJECTS
 from protocols.iec104.clock import ClockSync
 from protocols.iec104.connection import ApciParameters
-
-NO_SYSTEM_ROW = -1
 
 
 class Mode(IntFlag):
@@ -103,16 +102,6 @@ class MasterPlan:
 
 
 @dataclass(slots=True, kw_only=True)
-class SystemRows:
-    """Table rows of the system points about one master; `NO_SYSTEM_ROW` where there is none."""
-
-    online: int = NO_SYSTEM_ROW
-    events_waiting: int = NO_SYSTEM_ROW
-    events_lost: int = NO_SYSTEM_ROW
-    overflow: int = NO_SYSTEM_ROW
-
-
-@dataclass(slots=True, kw_only=True)
 class ServerPlan:
     """One listener and its masters. `commands`: table rows that each master may command."""
 
@@ -132,5 +121,5 @@ class ServerPlan:
     end_of_initialisation: bool = False
     """Whether M_EI is sent at the first STARTDT after the start."""
     reset_process: ResetProcess = ResetProcess.REFUSE
-    system: dict[str, SystemRows] = field(default_factory=dict)
+    system: dict[str, MasterSystemRows] = field(default_factory=dict)
     commands: dict[str, Rows] = field(default_factory=dict)

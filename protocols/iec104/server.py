@@ -11,13 +11,13 @@ from typing import Final
 
 from gateway.contracts import Command, Origin, ServerPort
 from gateway.events import MISSED, EventJournal, journal_path
+from gateway.events.housekeeping import FULL, Housekeeping
 from gateway.points import Changes
 from gateway.refusals import Refusals
 from gateway.tls.channel import TlsChannel, TlsEntrance
 from gateway.tls.door import TlsDoor
 from protocols.iec104.clock import EventClock
 from protocols.iec104.group import Group
-from protocols.iec104.housekeeping import Housekeeping
 from protocols.iec104.journal import binding_names
 from protocols.iec104.link import Link
 from protocols.iec104.memoryfile import MemoryKeeper
@@ -66,7 +66,7 @@ class Iec104Server:
             for address in master.addresses
         ]
         self.links: dict[int, Link] = {}
-        self.housekeeping = Housekeeping(plan, self.groups, port, self.log)
+        self.housekeeping = Housekeeping(self.groups, plan.system, port, self.log)
         self.memory = MemoryKeeper(port.state_dir / "iec104" / plan.name, self.groups, port.catalogue, self.log)
         self.memory.load()
         self._clock_watch = ClockWatch(self.clock, self.log)
@@ -98,7 +98,7 @@ class Iec104Server:
         for name, group in self.groups.items():
             dropped = group.station.changes(batch, seq, now)
             if dropped:
-                self.housekeeping.overflowed(name)
+                self.housekeeping.overflowed(name, FULL, capacity=group.station.plan.capacity)
             if group.active is not None and group.station.queue.waiting:
                 self.links[group.active.number].pump()
         self.housekeeping.due()
@@ -131,7 +131,7 @@ class Iec104Server:
         self._listener = await loop.create_server(self._protocol, self.plan.host, self.plan.port, backlog=BACKLOG)
         for group in self.groups.values():
             group.station.queue.start()
-        self.housekeeping.start(loop)
+        self.housekeeping.start(loop, {name: group.station.queue for name, group in self.groups.items()})
         if self.plan.clock_trusted is ClockTrust.KERNEL:
             self._clock_watch.start(loop)
         self.log.info("listening", address=f"{self.plan.host}:{self.bound_port}", tls=self._entrance is not None)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfoNotFoundError, available_timezones
 import numpy as np
 from pydantic import Field
 
+from gateway.contracts import MasterSystemRows
 from gateway.contracts.places import Report, nearest
 from gateway.contracts.settings import (
     Cell,
@@ -26,12 +27,10 @@ from protocols.iec104.clock import ClockSync
 from protocols.iec104.compile import compile_rows
 from protocols.iec104.connection import ApciParameters
 from protocols.iec104.plan import (
-    NO_SYSTEM_ROW,
     ClockTrust,
     MasterPlan,
     ResetProcess,
     ServerPlan,
-    SystemRows,
 )
 from protocols.iec104.time56 import Zone
 
@@ -132,7 +131,7 @@ class Iec104Settings:
             day_of_week=settings.day_of_week,
             end_of_initialisation=settings.end_of_initialisation,
             reset_process=settings.reset_process,
-            system={master.name: _system(settings.name, master.name, catalogue) for master in masters},
+            system={master.name: MasterSystemRows.of(settings.name, master.name, catalogue) for master in masters},
             commands={master.name: _commandable(master) for master in masters},
         )
 
@@ -165,18 +164,6 @@ def _commandable(master: MasterPlan) -> Rows:
     if not master.commands:
         return np.empty(0, np.uint32)
     return np.unique(master.bindings.row[master.bindings.mode != 0])
-
-
-def _system(server: str, master: str, catalogue: PointCatalogue) -> SystemRows:
-    def row(name: str) -> int:
-        return catalogue.rows.get(f"system/master/{server}/{master}/{name}", NO_SYSTEM_ROW)
-
-    return SystemRows(
-        online=row("online"),
-        events_waiting=row("events_waiting"),
-        events_lost=row("events_lost"),
-        overflow=row("overflow"),
-    )
 
 
 _LISTEN: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")

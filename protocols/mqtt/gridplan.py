@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.contracts import MasterSystemRows
 from gateway.points import Rows, Values
 from protocols.mqtt.linkplan import LinkPlan
 from protocols.mqtt.sparkplugtopic import Source
-
-NO_SYSTEM_ROW = -1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,20 +78,10 @@ class MasterPlan:
 
 
 @dataclass(slots=True, kw_only=True)
-class SystemRows:
-    """Table rows of the system points about one master; `NO_SYSTEM_ROW` where there is none."""
-
-    online: int = NO_SYSTEM_ROW
-    events_waiting: int = NO_SYSTEM_ROW
-    events_lost: int = NO_SYSTEM_ROW
-    overflow: int = NO_SYSTEM_ROW
-
-
-@dataclass(slots=True, kw_only=True)
 class ServerPlan:
     """One server. `commands`: table rows that each master may command."""
 
     name: str
     masters: list[MasterPlan]
-    system: dict[str, SystemRows] = field(default_factory=dict)
+    system: dict[str, MasterSystemRows] = field(default_factory=dict)
     commands: dict[str, Rows] = field(default_factory=dict)

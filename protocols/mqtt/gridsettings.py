@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import numpy as np
 from pydantic import Field
 
+from gateway.contracts import MasterSystemRows
 from gateway.contracts.places import Report
 from gateway.contracts.settings import (
     Cell,
@@ -22,13 +23,11 @@ from gateway.points import PointCatalogue, Rows
 from protocols.mqtt.address import check_topic, fill
 from protocols.mqtt.gridcompile import compile_rows
 from protocols.mqtt.gridplan import (
-    NO_SYSTEM_ROW,
     CommandRules,
     JsonPlan,
     MasterPlan,
     ServerPlan,
     SparkplugPlan,
-    SystemRows,
 )
 from protocols.mqtt.linkplan import LinkPlan
 from protocols.mqtt.linksettings import (
@@ -131,7 +130,7 @@ class MqttGridSettings:
         return ServerPlan(
             name=settings.name,
             masters=masters,
-            system={master.name: _system(settings.name, master.name, catalogue) for master in masters},
+            system={master.name: MasterSystemRows.of(settings.name, master.name, catalogue) for master in masters},
             commands={master.name: _commandable(master) for master in masters},
         )
 
@@ -241,15 +240,3 @@ def _commandable(master: MasterPlan) -> Rows:
     if not master.rules.allowed:
         return np.empty(0, np.uint32)
     return np.unique(master.bindings.row[master.bindings.command])
-
-
-def _system(server: str, master: str, catalogue: PointCatalogue) -> SystemRows:
-    def row(name: str) -> int:
-        return catalogue.rows.get(f"system/master/{server}/{master}/{name}", NO_SYSTEM_ROW)
-
-    return SystemRows(
-        online=row("online"),
-        events_waiting=row("events_waiting"),
-        events_lost=row("events_lost"),
-        overflow=row("overflow"),
-    )

@@ -18,13 +18,13 @@ from typing import Final
 
 from gateway.contracts import Action, Command, Origin, Outcome, Reason, ServerPort, Stage
 from gateway.events import EventJournal
+from gateway.events.housekeeping import Housekeeping
 from gateway.points import Changes
 from protocols.mqtt.client import WINDOW, Acked, Link, LinkDown, Message, backoff_s
 from protocols.mqtt.edge import EdgeForm
 from protocols.mqtt.errors import MqttError
 from protocols.mqtt.form import Form, Outgoing, Request
 from protocols.mqtt.gridplan import MasterPlan
-from protocols.mqtt.housekeeping import Housekeeping
 from protocols.mqtt.seen import SeenCommands
 from protocols.mqtt.stream import EventStream
 from protocols.mqtt.trace import Traced

@@ -6,11 +6,11 @@ import asyncio
 
 from gateway.contracts import ServerPort
 from gateway.events import MISSED, BindingName, EventJournal, journal_path
+from gateway.events.housekeeping import Housekeeping
 from gateway.points import Changes
 from protocols.mqtt.edge import EdgeForm
 from protocols.mqtt.form import Form
 from protocols.mqtt.gridplan import JsonPlan, MasterPlan, ServerPlan
-from protocols.mqtt.housekeeping import Housekeeping
 from protocols.mqtt.jsonform import JsonForm
 from protocols.mqtt.publisher import Publisher
 from protocols.mqtt.stream import EventStream
@@ -22,7 +22,7 @@ class MqttServer:
     def __init__(self, plan: ServerPlan, port: ServerPort) -> None:
         self.plan, self.port = plan, port
         self.log = port.log.bind(server=plan.name)
-        self.housekeeping = Housekeeping(plan, port, self.log)
+        self.housekeeping = Housekeeping([master.name for master in plan.masters], plan.system, port, self.log)
         self.publishers = {master.name: self._publisher(master) for master in plan.masters}
 
     def _publisher(self, plan: MasterPlan) -> Publisher:

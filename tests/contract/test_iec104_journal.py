@@ -11,9 +11,10 @@ import pytest
 
 from gateway.cli.journal import JournalOptions, journal
 from gateway.config import load_site
+from gateway.contracts import MasterSystemRows
 from gateway.events import EVENT, EventJournal, journal_path
 from protocols.iec104.journal import binding_names
-from protocols.iec104.plan import ServerPlan, SystemRows
+from protocols.iec104.plan import ServerPlan
 from protocols.iec104.server import Iec104Server
 from tests.contract.server_suite import FakePort, QuietLog, until
 from tests.contract.test_servers import NOON, POINTS, Site, main_master
@@ -23,7 +24,7 @@ FAULT, WAITING, LOST, OVERFLOW = 2, 8, 9, 7
 
 
 def made_plan(capacity: int) -> ServerPlan:
-    rows = SystemRows(events_waiting=WAITING, events_lost=LOST, overflow=OVERFLOW)
+    rows = MasterSystemRows(events_waiting=WAITING, events_lost=LOST, overflow=OVERFLOW)
     return ServerPlan(
         name="sldc", host="127.0.0.1", port=0, masters=[main_master(capacity=capacity)], system={"main": rows}
     )
@@ -45,7 +46,7 @@ def test_overflow_is_shown_until_everything_was_fetched_also_over_a_restart() ->
         await until(lambda: port.published.get(OVERFLOW) == 1.0)
         assert (port.published[LOST], port.published[WAITING]) == (2.0, 3.0)
         await site.end()
-        assert port.log.said("events lost: queue full, oldest dropped") == [
+        assert port.log.said("events lost: buffer full, oldest dropped") == [
             {"server": "sldc", "master": "main", "capacity": 3}
         ]
 

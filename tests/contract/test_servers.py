@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.contracts import Command, OnOutcome, Outcome, Reason, Stage
+from gateway.contracts import Command, MasterSystemRows, OnOutcome, Outcome, Reason, Stage
 from gateway.points import Kind, PointCatalogue, Quality
 from protocols.iec104.connection import ApciParameters
 from protocols.iec104.elements import BY_NAME
-from protocols.iec104.plan import BindingColumns, MasterPlan, Mode, ServerPlan, SystemRows
+from protocols.iec104.plan import BindingColumns, MasterPlan, Mode, ServerPlan
 from protocols.iec104.server import Iec104Server
 from tests.contract.server_suite import FakePort, catalogue, until
 from tests.peers.raw104 import STOPDT_ACT, STOPDT_CON, TESTFR_ACT, TESTFR_CON, Frame, Raw104, asdu
@@ -35,7 +35,7 @@ POINTS = catalogue(
     ("lost", Kind.COUNTER),  # 9
     ("tap", Kind.CONTROL),  # 10
 )
-SYSTEM = SystemRows(online=7, events_waiting=8, events_lost=9)
+SYSTEM = MasterSystemRows(online=7, events_waiting=8, events_lost=9)
 BOTH = Mode.DIRECT | Mode.SELECT
 # row, ca, ioa, type, group, deadband, cyclic_s, mode
 ROWS: list[tuple[int, int, int, str, int, float, float, int]] = [
@@ -361,7 +361,7 @@ def test_an_overflow_drops_the_oldest_and_is_told() -> None:
         frame = await master.hear_i()
         assert [float(np.frombuffer(e[:4], "<f4")[0]) for _, e in frame.objects(12)] == list(range(110, 120))
         await until(lambda: site.port.published.get(9) == 10.0)
-        assert len(site.port.log.said("events lost: queue full, oldest dropped")) == 1
+        assert len(site.port.log.said("events lost: buffer full, oldest dropped")) == 1
 
     run(talk, plan(main_master(capacity=10)))
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from gateway.contracts import MasterSystemRows
 from gateway.points import Kind, PointCatalogue
-from protocols.dnp3.plan import BindingColumns, MasterPlan, Mode, Parameters, ServerPlan, SystemRows
+from protocols.dnp3.plan import BindingColumns, MasterPlan, Mode, Parameters, ServerPlan
 from protocols.dnp3.pointtypes import TYPES, PointType
 from protocols.dnp3.server import Dnp3Server
 from tests.contract.server_suite import FakePort, catalogue
@@ -32,7 +33,7 @@ POINTS = catalogue(
     ("lost", Kind.COUNTER),  # 9
     ("horn", Kind.CONTROL),  # 10
 )
-SYSTEM = SystemRows(online=7, events_waiting=8, events_lost=9)
+SYSTEM = MasterSystemRows(online=7, events_waiting=8, events_lost=9)
 BOTH = Mode.DIRECT | Mode.SELECT
 
 

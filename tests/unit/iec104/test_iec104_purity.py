@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[3] / "protocols" / "iec104"
-SHELL = {"server", "link", "selftest", "housekeeping", "memoryfile", "systemclock"}
+SHELL = {"server", "link", "selftest", "memoryfile", "systemclock"}
 FIELD_SHELL = {"driver", "simulator"}
 WORLD = {"asyncio", "socket", "ssl", "time", "threading", "os", "select", "random"}
 MODULES = sorted(path for path in PACKAGE.glob("*.py") if path.stem not in SHELL)

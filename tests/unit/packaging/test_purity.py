@@ -15,7 +15,6 @@ SHELLS = {
     "datagrams",
     "documents",
     "driver",
-    "housekeeping",
     "link",
     "memoryfile",
     "orders",
