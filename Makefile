@@ -26,6 +26,8 @@ SECONDS ?= 60
 REPORT ?= var/overload
 MINUTES ?= 60
 SEED ?= 0
+# An environment that forbids it makes each of the thousand processes of the tests compile the gateway anew.
+unexport PYTHONDONTWRITEBYTECODE
 LOCK_ARGS := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 # What `pip install .` packs: a change of any of it installs the gateway again.
