@@ -21,13 +21,13 @@ BODY_BYTES: Final = 64 << 10
 class Body(BaseModel):
     """What a call takes, in its body or its query: unknown keys are errors, and no number is infinite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class Answer(BaseModel):
     """What a call answers."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class Nothing(Body):

@@ -114,7 +114,7 @@ def _nan(cell: Any) -> bool:
 def _write_xlsx(out: Path | None, head: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> int:
     from openpyxl import Workbook  # noqa: PLC0415 - only where it is asked for
 
-    from gateway.contracts.documents import SHEET_ROWS  # noqa: PLC0415
+    from gateway.contracts.workbook import SHEET_ROWS  # noqa: PLC0415
 
     book = Workbook(write_only=True)
     count = 0

@@ -40,7 +40,9 @@ PeerAddress = Annotated[str, AfterValidator(_address)]
 class Strict(BaseModel):
     """Unknown keys are errors; values are not changed after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False, defer_build=True
+    )
 
 
 class DeviceSettings(Strict):

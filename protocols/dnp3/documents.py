@@ -16,8 +16,8 @@ from gateway.contracts.documents import (
     paragraph,
     section_text,
     write_page,
-    write_workbook,
 )
+from gateway.contracts.workbook import write_workbook
 from gateway.points import PointCatalogue
 from protocols.dnp3 import function
 from protocols.dnp3.deviceprofile import (

@@ -13,8 +13,8 @@ from gateway.contracts.documents import (
     paragraph,
     section_text,
     write_page,
-    write_workbook,
 )
+from gateway.contracts.workbook import write_workbook
 from gateway.points import PointCatalogue
 from protocols.iec104.interoperability import statement
 from protocols.iec104.plan import MasterPlan, ServerPlan

@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 
+from tests.kit.pointreader import read_point
 from tests.kit.ports import free_ports
 
 REPO = Path(__file__).resolve().parents[2]
@@ -48,7 +49,7 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = START
         answer = condition()
         if answer:
             return answer
-        time.sleep(0.02)
+        time.sleep(0.05)
     raise AssertionError(f"waited {timeout_s:g} s in vain for: {what}")
 
 
@@ -166,15 +167,7 @@ class DemoSite:
 
     def point(self, name: str) -> dict[str, Any]:
         """A point as `gridgate points --json` shows it; waits for a core that is starting, or slow to answer."""
-
-        def look() -> dict[str, Any] | None:
-            done = self.cli("points", name, "--json")
-            if "no gateway runs" in done.stderr:
-                return None
-            assert done.returncode == 0, done.stderr
-            return json.loads(done.stdout.splitlines()[0])
-
-        return wait_until(look, f"the gateway to tell of {name}")
+        return wait_until(lambda: read_point(self.site, self.state_dir, name), f"the gateway to tell of {name}")
 
     @property
     def pid(self) -> int:
