@@ -238,7 +238,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     add_history_commands(add, _add_site)
     add_control_commands(add, _add_site)
     add_user_command(add, _add_site, _load)
-    add_setup_commands(add)
+    add_setup_commands(add, command_line)
     for name, (action, text) in _ACTIONS.items():
         _add_action(add(name, _act, text), action, with_value=name in ("force", "command"))
     return parser, dict(commands.choices)

@@ -23,6 +23,7 @@ from gateway.alarms import AlarmCatalogue, Priority
 from gateway.alarms.section import AUDIT_FAILING, AlarmSection, audit_seed, device_seeds, master_seeds
 from gateway.contracts import ConfigError, FieldSettings, MasterSystemRows, Place, Problem, Report
 from gateway.contracts.settings import DeviceSource
+from gateway.control.compile import compile_control, local_remote_switch
 from gateway.control.section import ControlSection
 from gateway.control.words import control_lines
 from gateway.history.settings import CheckedHistory, check_history
@@ -130,7 +131,7 @@ class _Loader:
         self._server_system(servers)
         catalogue = points.catalogue()
         screen = check_screen(top, self._path.parent, catalogue, report)
-        local_remote = None if control is None else control.local_remote(points, catalogue, report)
+        local_remote = None if control is None else local_remote_switch(control, points, catalogue, report)
         compiled = compile_servers(servers, points, catalogue, self._maps, report, local_remote)
         return SitePlan(
             name=site.site,
@@ -141,7 +142,7 @@ class _Loader:
             servers=[server.entry for server in compiled],
             calculated=self._expressions(calculated),
             local_remote=local_remote,
-            control=None if control is None else control.compile(points, catalogue, report),
+            control=None if control is None else compile_control(control, points, catalogue, report),
             rights={(at.entry.name, master): rows for at in compiled for master, rows in at.rights.items()}
             | (screen_rights(catalogue) if screen is not None else {}),
             holders=screen_holders() if screen is not None else frozenset(),

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway import registry
 from gateway.contracts import Report
-from gateway.contracts.screen import SCREEN, ScreenSettings
+from gateway.contracts.screen import SCREEN
+from gateway.contracts.settings import Strict
 from gateway.points.model import Kind, PointCatalogue
 from gateway.sitesection import Section
 from gateway.users.roles import Role
 
 _HOLDERS: Final = (Role.ENGINEER, Role.ADMINISTRATOR)
+
+
+class ScreenSettings(Protocol):
+    """How the section `hmi:` is read."""
+
+    model: type[Strict]
+
+    def compile(self, settings: Any, section: Section, folder: Path, catalogue: PointCatalogue, report: Report) -> Any:
+        """Check; return a picklable plan with a `listen: str`. `folder` is that of the site file."""
+        ...
 
 
 def check_screen(top: Section, folder: Path, catalogue: PointCatalogue, report: Report) -> Any:

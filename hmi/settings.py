@@ -49,7 +49,7 @@ class HmiSettings(Strict):
 
 
 class HmiSection:
-    """How the section is read; see `gateway.contracts.screen.ScreenSettings`."""
+    """How the section is read; see `gateway.sitescreen.ScreenSettings`."""
 
     model = HmiSettings
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.cli.tree import CommandLine
 
 # Each command imports what it needs when it runs.
 # ruff: noqa: PLC0415
@@ -13,16 +18,16 @@ from pathlib import Path
 Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 
 
-def add_setup_commands(add: Add) -> None:
-    """Put the commands into the command line's parser."""
+def add_setup_commands(add: Add, command_line: Callable[[], CommandLine]) -> None:
+    """Put the commands into the command line's parser; `command_line` gives the whole of it."""
     _add_init(add("init", _init, "write a starter site into a new folder: asks, or takes what the options say"))
     unit = add("service", _service, "print the systemd unit that serves a site, or install it")
     unit.add_argument("site", type=Path, help="the site file (site.yaml); its state_dir is where the unit may write")
     unit.add_argument("--user", default="gridgate", metavar="NAME", help="who runs it (default gridgate)")
     unit.add_argument("--install", type=Path, metavar="DIR", help="write it there, for example /etc/systemd/system")
-    shell = add("completion", _completion, "print the completion script of a shell")
+    shell = add("completion", partial(_completion, command_line), "print the completion script of a shell")
     shell.add_argument("shell", choices=["bash", "zsh", "fish"], help="whose")
-    add("man", _man, "print the manual page (roff): gridgate man | man -l -")
+    add("man", partial(_man, command_line), "print the manual page (roff): gridgate man | man -l -")
 
 
 def _add_init(command: argparse.ArgumentParser) -> None:
@@ -64,17 +69,17 @@ def _service(arguments: argparse.Namespace) -> int:
     return service(load(arguments), arguments.user, arguments.install)
 
 
-def _completion(arguments: argparse.Namespace) -> int:
+def _completion(command_line: Callable[[], CommandLine], arguments: argparse.Namespace) -> int:
     from gateway.cli.completion import SCRIPTS
     from gateway.cli.tree import whole
 
-    sys.stdout.write(SCRIPTS[arguments.shell](whole()))
+    sys.stdout.write(SCRIPTS[arguments.shell](whole(command_line())))
     return 0
 
 
-def _man(arguments: argparse.Namespace) -> int:
+def _man(command_line: Callable[[], CommandLine], arguments: argparse.Namespace) -> int:
     from gateway.cli.manpage import page
     from gateway.cli.tree import whole
 
-    sys.stdout.write(page(whole()))
+    sys.stdout.write(page(whole(command_line())))
     return 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-# The parser is made by the command line's own module, which imports the commands.
-# ruff: noqa: PLC0415
+CommandLine = tuple[argparse.ArgumentParser, Mapping[str, tuple[str, argparse.ArgumentParser]]]
+"""The gateway's parser, and text and parser of each command that a protocol brings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +36,9 @@ class Branch:
         return " ".join(self.words)
 
 
-def whole() -> list[Branch]:
+def whole(line: CommandLine) -> list[Branch]:
     """Every command, those of protocols too, in the order of the help; the first is ``gridgate`` itself."""
-    from gateway.__main__ import command_line
-
-    parser, tools = command_line()
+    parser, tools = line
     branches = list(_walk((), "", parser))
     for name, (text, tool) in tools.items():
         branches += _walk((name,), text, tool)

@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from gateway.contracts.places import Report
-    from gateway.contracts.settings import Strict
-    from gateway.points.model import PointCatalogue
-    from gateway.sitesection import Section
+from typing import Final
 
 SCREEN: Final = "_hmi"
 """Name under which the HMI reads the feed and commands; no server of a site is called so.
@@ -27,13 +19,3 @@ class Screen:
     settings: str
     main: str
     """``main(plan: ScreenPlan, child: Child)``, the process from start to orderly end."""
-
-
-class ScreenSettings(Protocol):
-    """How the section `hmi:` is read."""
-
-    model: type[Strict]
-
-    def compile(self, settings: Any, section: Section, folder: Path, catalogue: PointCatalogue, report: Report) -> Any:
-        """Check; return a picklable plan with a `listen: str`. `folder` is that of the site file."""
-        ...

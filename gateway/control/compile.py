@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import Any, Final
 
 from gateway.contracts import Place, Report, nearest
+from gateway.control.frequency.plan import DroopPlan
+from gateway.control.further.compile import FurtherCompiler
+from gateway.control.further.section import FURTHER
 from gateway.control.interlock.condition import Condition, Vote, compile_condition
 from gateway.control.interlock.effect import Effect, EffectError, EffectKind, EffectWords, parse_effects
 from gateway.control.interlock.plan import STOP_ALL, WATCHDOG, Interlock, OnBad, Reset
+from gateway.control.lookup import Lookup
 from gateway.control.plan import ControlPlan
 from gateway.control.ramp import RampLimit
+from gateway.control.section import BUILT_IN_MESSAGES, ControlSection, MatrixRow
 from gateway.control.settings import ControlSettings, InterlockRow, UnitSettings
 from gateway.control.unit import Fallback, SafeState, Unit
 from gateway.points.expression import ExpressionError
@@ -18,11 +26,36 @@ from gateway.points.model import NO_ROW, Kind, PointCatalogue
 from gateway.sitepoints import SitePoints
 from gateway.sitesection import Section
 
-if TYPE_CHECKING:
-    from gateway.control.section import ControlSection, MatrixRow
-
 _STATES: Final = {Kind.BINARY: (0.0, 1.0), Kind.DOUBLE: (0.0, 1.0, 2.0, 3.0)}
 _UNIT_EFFECTS: Final = frozenset(EffectKind) - {EffectKind.WRITE}
+
+
+def compile_control(
+    section: ControlSection, points: SitePoints, catalogue: PointCatalogue, report: Report
+) -> ControlPlan | None:
+    """The plan, once all points are known; None where there is nothing to run or something is wrong."""
+    if section.runner_rows is None:
+        return None
+    plan = Compiler(section, points, catalogue, report).compile()
+    if plan is None:
+        return None
+    lookup = Lookup(points, catalogue, report)
+    further = FurtherCompiler(
+        section.further, plan.units, lookup, section.maps, section.folder, plan.start_grace_s
+    ).compile()
+    facts = _facts(section) | {"droop": {each.name: each.settings for each in further if isinstance(each, DroopPlan)}}
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+    return replace(plan, controllers=further, settings=facts, attestation=digest)
+
+
+def _facts(section: ControlSection) -> dict[str, Any]:
+    """Every setting of control: units, matrix, controllers, with what profiles add."""
+    return {
+        "control": section.settings.model_dump(exclude={"units", *FURTHER}),
+        "units": {unit.unit: unit.model_dump() for unit, _ in section.units},
+        "interlocks": {row.settings.name: row.settings.model_dump() for row in section.rows},
+        **section.further.facts(),
+    }
 
 
 class Compiler:
@@ -40,7 +73,7 @@ class Compiler:
             return None
         interlocks = self._built_in(len(units))
         interlocks += [found for row in section.rows if (found := self._interlock(row)) is not None]
-        local = local_remote(section.section, settings.local_remote, self._points, self._catalogue, self._report)
+        local = local_remote_switch(section, self._points, self._catalogue, self._report)
         return ControlPlan(
             units=units,
             unit_rows=section.unit_rows,
@@ -176,8 +209,6 @@ class Compiler:
 
     def _built_in(self, units: int) -> list[Interlock]:
         effects = [Effect(kind, unit) for unit in range(units) for kind in (EffectKind.STOP, EffectKind.BLOCK)]
-        from gateway.control.section import BUILT_IN_MESSAGES  # noqa: PLC0415 - the section imports this module
-
         return [
             Interlock(
                 name=name,
@@ -287,13 +318,14 @@ class Compiler:
         return Effect(words.kind, row=row, value=words.value)
 
 
-def local_remote(
-    section: Section, chosen: Any, points: SitePoints, catalogue: PointCatalogue, report: Report
+def local_remote_switch(
+    section: ControlSection, points: SitePoints, catalogue: PointCatalogue, report: Report
 ) -> tuple[int, float] | None:
     """(row, value that allows remote control) of the local/remote switch; None where there is none."""
+    chosen = section.settings.local_remote
     if chosen is None:
         return None
-    at = section.inner("local_remote")
+    at = section.section.inner("local_remote")
     row = points.find(chosen.point, at.key_place("point"))
     if row is None:
         return None

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.alarms.model import Priority
 from gateway.alarms.seed import AlarmSeed
 from gateway.contracts import Place, Report
-from gateway.control.compile import Compiler, local_remote
-from gateway.control.frequency.plan import DroopPlan
-from gateway.control.further.compile import FurtherCompiler
-from gateway.control.further.section import FURTHER, FurtherSection
+from gateway.control.further.section import FurtherSection
 from gateway.control.interlock.effect import EffectError, parse_effects
 from gateway.control.interlock.plan import BUILT_IN, TRIPS, InterlockRows
-from gateway.control.lookup import Lookup
-from gateway.control.plan import ControlPlan, RunnerRows
+from gateway.control.plan import RunnerRows
 from gateway.control.settings import ControlSettings, InterlockRow, UnitSettings
 from gateway.control.unit import UnitRows
-from gateway.points.model import NO_ROW, Kind, PointCatalogue
+from gateway.points.model import NO_ROW, Kind
 from gateway.sitemaps import MapReader
-from gateway.sitepoints import SitePoints
 from gateway.sitesection import Section
 
 AddPoint = Callable[[str, Kind, Place, str], int]
@@ -169,33 +162,6 @@ class ControlSection:
             )
             out += [seed, bypass]
         return out + self.further.seeds()
-
-    def local_remote(self, points: SitePoints, catalogue: PointCatalogue, report: Report) -> tuple[int, float] | None:
-        """(row, value that allows remote control) of the local/remote switch."""
-        return local_remote(self.section, self.settings.local_remote, points, catalogue, report)
-
-    def compile(self, points: SitePoints, catalogue: PointCatalogue, report: Report) -> ControlPlan | None:
-        """The plan, once all points are known; None where there is nothing to run or something is wrong."""
-        if self.runner_rows is None:
-            return None
-        plan = Compiler(self, points, catalogue, report).compile()
-        if plan is None:
-            return None
-        lookup = Lookup(points, catalogue, report)
-        grace_s = plan.start_grace_s
-        controllers = FurtherCompiler(self.further, plan.units, lookup, self.maps, self.folder, grace_s).compile()
-        facts = self._facts() | {"droop": {e.name: e.settings for e in controllers if isinstance(e, DroopPlan)}}
-        digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
-        return replace(plan, controllers=controllers, settings=facts, attestation=digest)
-
-    def _facts(self) -> dict[str, Any]:
-        """Every setting of control: units, matrix, controllers, with what profiles add."""
-        return {
-            "control": self.settings.model_dump(exclude={"units", *FURTHER}),
-            "units": {unit.unit: unit.model_dump() for unit, _ in self.units},
-            "interlocks": {row.settings.name: row.settings.model_dump() for row in self.rows},
-            **self.further.facts(),
-        }
 
 
 def entry_unit(name: str) -> UnitSettings | None:

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from gateway import terminal
-from gateway.__main__ import main
+from gateway.__main__ import command_line, main
 from gateway.cli.tree import Branch, whole
 from gateway.paths import shipped
 from gateway.terminal import EXIT_WORDS, Exit
 from tests.kit.gateway import ENVIRONMENT, REPO, DemoSite, wait_until
 
-BRANCHES = whole()
+BRANCHES = whole(command_line())
 COMMANDS = [branch for branch in BRANCHES if branch.words and not branch.further]
 ERROR = re.compile(r"gridgate: \S.*\n")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.__main__ import main
+from gateway.__main__ import command_line, main
 from gateway.cli.tree import whole
 from tests.kit.gateway import ENVIRONMENT, REPO
 
@@ -48,7 +48,7 @@ def test_every_command_that_the_readme_names_exists():
 
 
 def test_the_readme_names_every_command():
-    for branch in whole():
+    for branch in whole(command_line()):
         if branch.words:
             assert re.search(rf"`gridgate [^`|]*\b{branch.words[0]}\b", README), branch.name
 

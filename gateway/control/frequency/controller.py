@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.control.controller import (
     ControllerBase,
@@ -18,7 +18,6 @@ from gateway.control.controller import (
 from gateway.control.envelope import Envelope, envelope
 from gateway.control.evidence.excursion import Excursion, ExcursionRecorder
 from gateway.control.evidence.files import StoredExcursion
-from gateway.control.frequency.plan import DroopPlan
 from gateway.control.frequency.response import FrequencyResponse, Response, ResponseState
 from gateway.control.frequency.rocof import Rocof
 from gateway.control.frequency.sources import NO_SOURCE, Chosen, FrequencySources, Reading
@@ -26,6 +25,9 @@ from gateway.control.image import Image
 from gateway.control.recovery import SocRecovery
 from gateway.control.socgate import SocGate
 from gateway.points.model import NO_ROW
+
+if TYPE_CHECKING:
+    from gateway.control.frequency.plan import DroopPlan
 
 SOURCE: Final = "droop"
 TEST_LEASE_NS: Final = 3_000_000_000

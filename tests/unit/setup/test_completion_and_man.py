@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.__main__ import main
+from gateway.__main__ import command_line, main
 from gateway.cli.completion import SCRIPTS
 from gateway.cli.manpage import page
 from gateway.cli.tree import whole
 from tests.kit.gateway import wait_until
 
-BRANCHES = whole()
+BRANCHES = whole(command_line())
 NO_SHELL = {shell: f"no {shell} here (package {shell})" for shell in SCRIPTS if shutil.which(shell) is None}
 
 
