@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import struct
 import sys
 import time
 from dataclasses import dataclass, field
@@ -26,9 +25,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-READ = struct.Struct(">HHHBBHH")
-"""Transaction, protocol, length, unit, function, address, count or value."""
-ANSWER = struct.Struct(">HHHBBB")
+from bench.modbus_peer import READ, ModbusPeer, values, written
+
 PROBE_MODULUS = 30_000
 
 
@@ -58,38 +56,22 @@ class Image:
         return cls(data, array, probe_every)
 
 
-class Device(asyncio.Protocol):
-    """One connection to one device."""
+class Device:
+    """One device: an answer to every request."""
 
     def __init__(self, image: Image, seen: Seen) -> None:
         self._image, self._seen = image, seen
-        self._buffer = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while len(self._buffer) >= 6:
-            length = 6 + int.from_bytes(self._buffer[4:6], "big")
-            if len(self._buffer) < length:
-                return
-            request, self._buffer = self._buffer[:length], self._buffer[length:]
-            self._answer(request)
-
-    def _answer(self, request: bytes) -> None:
-        transaction, _, _, unit, function, address, count = READ.unpack_from(request)
+    def answer(self, request: bytes, _peer: ModbusPeer) -> bytes:
+        _, _, _, _, function, address, count = READ.unpack_from(request)
         if function in (3, 4):
             self._seen.reads += 1
             if address == 0 and self._image.probe_every:
                 self._probe()
-            body = self._image.data[2 * address : 2 * (address + count)]
-            self._transport.write(ANSWER.pack(transaction, 0, 3 + len(body), unit, function, len(body)) + body)
-        else:
-            value = int.from_bytes(request[13:15], "big", signed=True) if function == 16 else count
-            self._seen.writes.append((time.monotonic_ns(), address, value))
-            self._transport.write(request[:4] + b"\x00\x06" + request[6:12])
+            return values(request, self._image.data[2 * address : 2 * (address + count)])
+        value = int.from_bytes(request[13:15], "big", signed=True) if function == 16 else count
+        self._seen.writes.append((time.monotonic_ns(), address, value))
+        return written(request)
 
     def _probe(self) -> None:
         image = self._image
@@ -119,7 +101,8 @@ async def _serve(devices: int, registers: int, changes_per_s: float, probe_every
     seen = Seen()
     images = [Image.of(registers, probe_every if number == 0 else 0) for number in range(devices)]
     loop = asyncio.get_running_loop()
-    servers = [await loop.create_server(partial(Device, image, seen), "127.0.0.1", 0) for image in images]
+    answers = [Device(image, seen).answer for image in images]
+    servers = [await loop.create_server(partial(ModbusPeer, answer), "127.0.0.1", 0) for answer in answers]
     print(json.dumps({"ports": [server.sockets[0].getsockname()[1] for server in servers]}), flush=True)
     changing = asyncio.ensure_future(_change(images, changes_per_s))
     await loop.run_in_executor(None, lambda: [None for _ in iter(lambda: os.read(0, 4096), b"")])

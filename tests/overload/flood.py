@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from bench.field import ANSWER, READ
+from bench.modbus_peer import READ, ModbusPeer, values
 from tests.overload.site import OverloadSite
 
 
@@ -27,39 +27,21 @@ class Field:
         self.flooding = False
         self.reads = 0
 
-
-class Device(asyncio.Protocol):
-    """One connection to one device."""
-
-    def __init__(self, field: Field, number: int) -> None:
-        self._field, self._number = field, number
-        self._buffer = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while len(self._buffer) >= 6 and len(self._buffer) >= (length := 6 + int.from_bytes(self._buffer[4:6], "big")):
-            request, self._buffer = self._buffer[:length], self._buffer[length:]
-            self._answer(request)
-
-    def _answer(self, request: bytes) -> None:
-        transaction, _, _, unit, function, address, count = READ.unpack_from(request)
-        field = self._field
-        field.reads += 1
-        body = field.data[self._number][2 * address : 2 * (address + count)]
-        self._transport.write(ANSWER.pack(transaction, 0, 3 + len(body), unit, function, len(body)) + body)
-        if field.flooding:
-            field.values[self._number][address : address + count] += 1
+    def answer(self, number: int, request: bytes, _peer: ModbusPeer) -> bytes:
+        """Of the device with this number."""
+        _, _, _, _, _, address, count = READ.unpack_from(request)
+        self.reads += 1
+        response = values(request, self.data[number][2 * address : 2 * (address + count)])
+        if self.flooding:
+            self.values[number][address : address + count] += 1
+        return response
 
 
 async def _serve(site: OverloadSite) -> None:
     field = Field(site.scale.devices, site.scale.registers)
     loop = asyncio.get_running_loop()
     for number, port in enumerate(site.flood):
-        await loop.create_server(partial(Device, field, number), "127.0.0.1", port)
+        await loop.create_server(partial(ModbusPeer, partial(field.answer, number)), "127.0.0.1", port)
     print(json.dumps({"ready": True}), flush=True)
     while word := await loop.run_in_executor(None, sys.stdin.readline):
         if word.strip() == "now":

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import sites, system
+from bench.watch import Sample, Watch
 from tests.kit.gateway import listens, wait_until
 from tests.overload.crowd import Crowd, SlowReader, Target, half_words
 from tests.overload.site import AWAY, HEALTHY, STRANGER, OverloadSite, Scale, write
-from tests.overload.watch import Sample, Watch
 
 QUIET_S: Final = 15.0
 """How long what was made in the flood may take to reach the masters that keep up, without progress."""
@@ -120,7 +120,11 @@ def _with_gateway(
     quiet_s: float,
     tell: Callable[[str], None],
 ) -> None:
-    watch, slow, path = Watch(gateway), SlowReader(site.iec104, "127.0.0.3"), site.save()
+    watch, slow, path = (
+        Watch(gateway.process.pid, clock=time.monotonic_ns),
+        SlowReader(site.iec104, "127.0.0.3"),
+        site.save(),
+    )
     crowd = Crowd(_targets(site), site.scale.connections)
     with Peer("master104", path, HEALTHY, "commands") as main, _dnp3(site, path, HEALTHY, 1) as rldc:
         main.answer()
@@ -154,7 +158,8 @@ def _with_gateway(
         time.sleep(2.0)
         outcome.told["104 main"] = main.ask("now")
     outcome.crowd, outcome.slow = crowd.summary(), {"octets": slow.octets, "connections": slow.connections}
-    outcome.processes, outcome.pids = watch.by_process, {title: len(pids) for title, pids in watch.pids.items()}
+    outcome.processes = watch.samples
+    outcome.pids = {title: len({each.pid for each in found}) for title, found in watch.samples.items()}
 
 
 @contextlib.contextmanager

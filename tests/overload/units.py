@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bench.modbus_peer import ModbusPeer, response
 from gateway.config import load_site
 from protocols.c37118 import simulator
 from tests.overload.site import OverloadSite
@@ -29,35 +30,15 @@ RATED_KW: Final = 1000.0
 LOST_S: Final = 5.0
 PAUSE_S: Final = 0.25
 ESTOP, RUNNING = 0, 1
-_HEAD: Final = struct.Struct(">HHHBB")
 
 Ways = list[tuple[int, float | None]]
 
 
-class Unit(asyncio.Protocol):
-    """A unit that takes what is written at once. `on_write` (kind, address, value), `on_read` of its inputs."""
-
-    inputs: dict[int, int]
-
-    def __init__(self, unit: State) -> None:
-        self._state = unit
-        self._buffer = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while len(self._buffer) >= 6 and len(self._buffer) >= (length := 6 + int.from_bytes(self._buffer[4:6], "big")):
-            request, self._buffer = self._buffer[:length], self._buffer[length:]
-            transaction, _, _, address, function = _HEAD.unpack_from(request)
-            body = self._state.answer(function, request[8:])
-            self._transport.write(_HEAD.pack(transaction, 0, 2 + len(body), address, function) + body)
-
-
 class State:
-    """Registers and bits of one unit."""
+    """Registers and bits of a unit that takes what is written at once.
+
+    `on_write` hears function and value, `on_bits` that its inputs are read.
+    """
 
     def __init__(self) -> None:
         self.registers = {0: 0, 1: 0}
@@ -66,7 +47,11 @@ class State:
         self.on_write: Callable[[int, int], None] = lambda function, value: None
         self.on_bits: Callable[[], None] = lambda: None
 
-    def answer(self, function: int, body: bytes) -> bytes:
+    def answer(self, request: bytes, _peer: ModbusPeer) -> bytes:
+        """To one request."""
+        return response(request, self._data(request[7], request[8:]))
+
+    def _data(self, function: int, body: bytes) -> bytes:
         """PDU without its function."""
         address, count = struct.unpack_from(">HH", body)
         if function in (1, 2):
@@ -177,7 +162,7 @@ async def _play(site: OverloadSite) -> None:
     loop = asyncio.get_running_loop()
     units = [State(), State()]
     for unit, port in zip(units, (site.unit1, site.unit2), strict=True):
-        await loop.create_server(partial(Unit, unit), "127.0.0.1", port)
+        await loop.create_server(partial(ModbusPeer, unit.answer), "127.0.0.1", port)
     print(json.dumps({"ready": True}), flush=True)
     await loop.run_in_executor(None, sys.stdin.readline)
     tasks = [

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tests.soak.watch import Sample
+from bench.watch import Sample
 
 JUDGED_S: Final = 240.0
 """A shorter run is shown and not judged."""

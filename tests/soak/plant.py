@@ -26,14 +26,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.modbus_peer import READ, ModbusPeer, response, values, written
 from tests.soak.ledger import ANSWERED, EVENT, RECORD, WRITE, LedgerWriter
 from tests.soak.plan import ALARMED, EXCURSION, SETPOINTS, SoakPlan
 
 PART: Final = 125
 TURN_S: Final = 0.05
 GAP_NS: Final = 3_000_000_000
-READ: Final = struct.Struct(">HHHBBHH")
-ANSWER: Final = struct.Struct(">HHHBBB")
 BITS, HOLDING, INPUT, WRITE_MANY = 2, 3, 4, 16
 ILLEGAL_FUNCTION: Final = 1
 FIRST_REST: Final = 4
@@ -137,6 +136,18 @@ class Image:
             return np.packbits(self.bits[at : at + count], bitorder="little").tobytes()
         return self.registers[at : at + count].tobytes()
 
+    def answer(self, request: bytes, connection: ModbusPeer) -> bytes | None:
+        """To one request; a frozen device says nothing."""
+        if self.frozen:
+            return None
+        _, _, _, _, function, at, count = READ.unpack_from(request)
+        if function in (BITS, HOLDING, INPUT):
+            return values(request, self.read(function, at, count, connection))
+        if function == WRITE_MANY:
+            self.write(at, request[13:])
+            return written(request)
+        return response(request[:7] + bytes([function | 0x80]), bytes([ILLEGAL_FUNCTION]))
+
     def _asked(self, part: Part, connection: object, now_s: float) -> None:
         if part.shown is connection and now_s - part.shown_s >= self.plan.scan_ms / 2000:
             part.taken = True
@@ -160,35 +171,6 @@ class Image:
 
 def _part(first: int, at: int, count: int) -> Part:
     return Part(first, at, np.ones(count, np.int64), 0.0, np.zeros(0, np.int64))
-
-
-class Device(asyncio.Protocol):
-    """One connection to one device."""
-
-    def __init__(self, image: Image) -> None:
-        self._image = image
-        self._buffer = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while len(self._buffer) >= 6 and len(self._buffer) >= (length := 6 + int.from_bytes(self._buffer[4:6], "big")):
-            request, self._buffer = self._buffer[:length], self._buffer[length:]
-            if not self._image.frozen:
-                self._transport.write(self._answer(request))
-
-    def _answer(self, request: bytes) -> bytes:
-        transaction, _, _, unit, function, at, count = READ.unpack_from(request)
-        if function in (BITS, HOLDING, INPUT):
-            body = self._image.read(function, at, count, self)
-            return ANSWER.pack(transaction, 0, 3 + len(body), unit, function, len(body)) + body
-        if function == WRITE_MANY:
-            self._image.write(at, request[13:])
-            return request[:4] + b"\x00\x06" + request[6:12]
-        return ANSWER.pack(transaction, 0, 3, unit, function | 0x80, ILLEGAL_FUNCTION)
 
 
 class Plant:
@@ -253,7 +235,7 @@ async def _serve(plan: SoakPlan) -> None:
         plant, loop = Plant(plan, ledger), asyncio.get_running_loop()
         for image, port in zip(plant.images, plan.field_ports, strict=True):
             image.begin()
-            await loop.create_server(partial(Device, image), "127.0.0.1", port)
+            await loop.create_server(partial(ModbusPeer, image.answer), "127.0.0.1", port)
         running = asyncio.create_task(plant.run())
         print("ready", flush=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):

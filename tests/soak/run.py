@@ -19,6 +19,7 @@ from typing import IO, Any, Final
 
 import psutil
 
+from bench.watch import Sample, Watch, child, title_of
 from tests.kit.gateway import ENVIRONMENT
 from tests.kit.influxkit import InfluxServer
 from tests.kit.mqttkit import Broker
@@ -26,7 +27,6 @@ from tests.soak import site as sites
 from tests.soak.plan import Peer, SoakPlan
 from tests.soak.relay import Relay, Relays
 from tests.soak.trouble import Fault, Means, Stoppable, Trouble, chosen, draw, kinds
-from tests.soak.watch import Sample, Watch, child, title_of
 
 MODULES: Final = {
     "iec104": "master104",
@@ -42,7 +42,7 @@ FAKETIME: Final = tuple(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 STEPPABLE: Final = Path(__file__).parent / "steppable"
 DISK_MB: Final = 512
 READY_S: Final = 120.0
-FINISH_S: Final = 180.0
+FINISH_S: Final = 900.0
 """The database is read then."""
 QUIET_S: Final = 5.0
 """The books are closed when nothing was written in them for so long."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from bench.watch import child
 from tests.soak.plan import SoakPlan
 from tests.soak.relay import Passing
-from tests.soak.watch import child
 
 BEFORE_S: Final = 8.0
 """Without a fault at the beginning."""

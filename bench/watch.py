@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,7 +16,7 @@ EVERY_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One process at one time (UTC, the real clock)."""
+    """One process at one time."""
 
     at_ns: int
     pid: int
@@ -28,10 +28,11 @@ class Sample:
 
 @dataclass(slots=True)
 class Watch:
-    """`samples`: by the title of a process, in order of time."""
+    """`samples`: by the title of a process, in order of time; `pid` is the supervisor's. `clock` says the time, ns."""
 
     pid: int
     samples: dict[str, list[Sample]] = field(default_factory=dict)
+    clock: Callable[[], int] = time.time_ns
     _over: threading.Event = field(default_factory=threading.Event)
 
     @contextlib.contextmanager
@@ -59,7 +60,7 @@ class Watch:
             if not title:
                 return
             sample = Sample(
-                at_ns=time.time_ns(),
+                at_ns=self.clock(),
                 pid=process.pid,
                 rss_mb=process.memory_info().rss / 1e6,
                 fds=process.num_fds(),
