@@ -67,6 +67,8 @@ class FeedClient:
         self.alarms_differ = False
         """The core runs with another set of alarms than this reader knows."""
         self.seq = 0
+        self.told_ns = 0
+        """The core's clock when it published what the listener is being told; without a core, its last word."""
         self._path, self._name, self._server = path, name, server
         self._listener, self._log, self._masters = listener, log, masters
         self._ids = itertools.count(1)
@@ -148,11 +150,12 @@ class FeedClient:
             text = "the core went away before it gave a result; whether the device acted is not known"
             self._finish(Outcome(id=command_id, stage=Stage.FAILED, reason=Reason.CORE_LOST, text=text))
 
-    def on_frame(self, kind: FrameKind, seq: int, payload: bytes) -> None:
+    def on_frame(self, kind: FrameKind, seq: int, time_ns: int, payload: bytes) -> None:
         """One frame from the core; `FeedError` closes the link."""
         handler = self._handlers.get(kind)
         if handler is None:
             raise FeedError(f"a core does not send {kind.name}")
+        self.told_ns = time_ns or self.told_ns
         handler(seq, payload)
 
     def _went_stale(self) -> None:
@@ -348,8 +351,8 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            for kind, seq, payload in self._frames.feed(data):
-                self._client.on_frame(kind, seq, payload)
+            for kind, seq, time_ns, payload in self._frames.feed(data):
+                self._client.on_frame(kind, seq, time_ns, payload)
         except FeedError as error:
             self._cause = str(error)
             self.abort()

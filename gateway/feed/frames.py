@@ -1,13 +1,14 @@
 """How the feed looks on its Unix socket.
 
-A frame is a header of 16 bytes and a payload, everything little endian::
+A frame is a header of 24 bytes and a payload, everything little endian::
 
-    0        4     5        8               16
-    | length | kind | 0 0 0 | seq            | payload ...
-    | u4     | u1   |       | u8             | `length` bytes
+    0        4      5         6     8               16              24
+    | length | kind | version | 0 0 | seq            | time_ns       | payload ...
+    | u4     | u1   | u1      |     | u8             | i8            | `length` bytes
 
 `seq` counts changes. Its upper 24 bits are the epoch, which grows with every start of a core, so that a sequence
-number never occurs twice.
+number never occurs twice. `time_ns` is the core's clock when it published what the frame tells, so that a reader
+that lags knows when; 0: not told. Both sides are of one installation: another version is refused in words.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ import numpy as np
 
 from gateway.points.change import CHANGE, Changes, Qualities, Times, Values
 
-_HEADER: Final = struct.Struct("<IB3xQ")
+VERSION: Final = 2
+"""Of the header; the first one had 16 bytes, no time, and 0 here."""
+_HEADER: Final = struct.Struct("<IBB2xQq")
 HEADER_BYTES: Final = _HEADER.size
 EPOCH_SHIFT: Final = 40
 MAX_REQUEST_BYTES: Final = 1 << 20
@@ -85,9 +88,15 @@ class FrameKind(IntEnum):
     """core: JSON {reset, records}: alarm events, or with reset all alarms that are not normal; seq = last event's."""
 
 
-def frame(kind: FrameKind, payload: bytes = b"", seq: int = 0) -> bytes:
+def frame(kind: FrameKind, payload: bytes = b"", seq: int = 0, time_ns: int = 0) -> bytes:
     """One frame as bytes."""
-    return _HEADER.pack(len(payload), kind, seq) + payload
+    return _HEADER.pack(len(payload), kind, VERSION, seq, time_ns) + payload
+
+
+def as_replay(changes_frame: bytes) -> bytes:
+    """A `CHANGES` frame as it is told again: number, time and records are what they were."""
+    length, _, version, seq, time_ns = _HEADER.unpack_from(changes_frame)
+    return _HEADER.pack(length, FrameKind.REPLAY, version, seq, time_ns) + changes_frame[HEADER_BYTES:]
 
 
 def json_frame(kind: FrameKind, content: Any, seq: int = 0) -> bytes:
@@ -141,13 +150,17 @@ class FrameReader:
         self._max = max_payload_bytes
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> list[tuple[FrameKind, int, bytes]]:
-        """Complete frames as (kind, seq, payload). Raises `FeedError`; after that the stream is of no use."""
+    def feed(self, data: bytes) -> list[tuple[FrameKind, int, int, bytes]]:
+        """Complete frames as (kind, seq, time_ns, payload). Raises `FeedError`; then the stream is of no use."""
         self._buffer += data
-        out: list[tuple[FrameKind, int, bytes]] = []
+        out: list[tuple[FrameKind, int, int, bytes]] = []
         start = 0
         while len(self._buffer) - start >= HEADER_BYTES:
-            length, kind, seq = _HEADER.unpack_from(self._buffer, start)
+            length, kind, version, seq, time_ns = _HEADER.unpack_from(self._buffer, start)
+            if version != VERSION:
+                raise FeedError(
+                    f"the other side speaks version {version} of the feed, not {VERSION}: restart the gateway"
+                )
             if length > self._max:
                 raise FeedError(f"a frame of {length} bytes is announced, {self._max} are allowed")
             end = start + HEADER_BYTES + length
@@ -157,7 +170,7 @@ class FrameReader:
                 known = FrameKind(kind)
             except ValueError:
                 raise FeedError(f"frame kind {kind} is not known") from None
-            out.append((known, seq, bytes(self._buffer[start + HEADER_BYTES : end])))
+            out.append((known, seq, time_ns, bytes(self._buffer[start + HEADER_BYTES : end])))
             start = end
         del self._buffer[:start]
         return out

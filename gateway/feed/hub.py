@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from gateway.feed.frames import (
     FeedError,
     FrameKind,
     FrameReader,
+    as_replay,
     changes_payload,
     frame,
     json_frame,
@@ -92,7 +94,10 @@ class FeedHub:
     control: Callable[[], Mapping[str, Any]] = dict
     """What control does now."""
     _readers: set[_Link] = field(default_factory=set)
+    clock_ns: Callable[[], int] = time.time_ns
     _waiting: list[Changes] = field(default_factory=list)
+    _waiting_ns: int = 0
+    """When the first of what waits was published."""
     _flush_handle: asyncio.Handle | None = None
     _flushed_at: float = 0.0
     _server: asyncio.Server | None = None
@@ -120,6 +125,8 @@ class FeedHub:
         """Take changes; they go out with this turn of the loop, or about a millisecond after the last ones."""
         if not len(batch):
             return
+        if not self._waiting:
+            self._waiting_ns = self.clock_ns()
         self._waiting.append(batch)
         if self._flush_handle is None:
             loop = asyncio.get_running_loop()
@@ -137,7 +144,7 @@ class FeedHub:
         self._waiting.clear()
         self._flushed_at = asyncio.get_running_loop().time()
         before = self.ring.seq
-        data = self.ring.append(batch)
+        data = self.ring.append(batch, self._waiting_ns)
         for link in self._readers:
             link.send_live(before, self.ring.seq, data)
 
@@ -168,7 +175,7 @@ class FeedHub:
     async def _heartbeat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            beat = frame(FrameKind.HEARTBEAT, seq=self.ring.seq)
+            beat = frame(FrameKind.HEARTBEAT, seq=self.ring.seq, time_ns=self.clock_ns())
             for link in self._readers:
                 link.send_beat(beat)
 
@@ -178,7 +185,7 @@ class FeedHub:
         self.owner.refresh_ages()
         table = self.table
         payload = snapshot_payload(table.value, table.quality, table.time_ns, table.seen_ns)
-        return frame(FrameKind.SNAPSHOT, payload, self.ring.seq)
+        return frame(FrameKind.SNAPSHOT, payload, self.ring.seq, self.clock_ns())
 
     @property
     def readers(self) -> list[str]:
@@ -239,7 +246,7 @@ class _Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            for kind, seq, payload in self._frames.feed(data):
+            for kind, seq, _, payload in self._frames.feed(data):
                 handler = self._handlers.get(kind)
                 if handler is None:
                     raise FeedError(f"a reader does not send {kind.name}")
@@ -331,7 +338,7 @@ class _Link(asyncio.Protocol):
         self._catch_up_alarms()
         if hello.get("replay") and confirmed:
             self._replay(min(confirmed.values()))
-        reader.transport.write(frame(FrameKind.REPLAYED, seq=hub.ring.seq))
+        reader.transport.write(frame(FrameKind.REPLAYED, seq=hub.ring.seq, time_ns=hub.clock_ns()))
         reader.live = True
 
     def _replay(self, seq: int) -> None:
@@ -344,8 +351,8 @@ class _Link(asyncio.Protocol):
         if lost:
             self._hub.log.warning("changes to replay are gone", reader=self.reader.name, lost=lost)
             self.reader.transport.write(json_frame(FrameKind.OVERRUN, {"lost": lost}))
-        for last, data in ring.after(max(seq, ring.start)):
-            self.reader.transport.write(frame(FrameKind.REPLAY, data[16:], last))
+        for _, data in ring.after(max(seq, ring.start)):
+            self.reader.transport.write(as_replay(data))
 
     def _command(self, seq: int, payload: bytes) -> None:
         command = command_from(json_payload(payload))

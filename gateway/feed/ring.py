@@ -27,11 +27,11 @@ class ChangeRing:
         """Changes numbered above this are still held."""
         return self._start
 
-    def append(self, batch: Changes) -> bytes:
-        """Number the batch; returns it as a ready `CHANGES` frame."""
+    def append(self, batch: Changes, time_ns: int) -> bytes:
+        """Number the batch, published at `time_ns`; returns it as a ready `CHANGES` frame."""
         count = len(batch)
         self.seq += count
-        data = frame(FrameKind.CHANGES, batch.tobytes(), self.seq)
+        data = frame(FrameKind.CHANGES, batch.tobytes(), self.seq, time_ns)
         self._frames.append((self.seq, count, data))
         self._held += count
         while self._held > self._capacity and len(self._frames) > 1:

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from gateway.history.batch import NO_SAMPLES, RECORD, Batch
 from gateway.history.plan import RecordingPlan
+from gateway.history.sampletimes import SampleTimes
 from gateway.history.swingingdoor import SwingingDoors
 from gateway.points.change import Changes
 from gateway.points.deadband import Deadband
 from gateway.points.quality import Quality
 
 _NEVER = np.uint32(Quality.NEVER_REPORTED)
-_NO_TIME = -(1 << 62)
 
 
 class Recorder:
@@ -26,8 +26,7 @@ class Recorder:
         self._deadband = Deadband(np.where(plan.swinging | (plan.interval_ns > 0), 0.0, plan.limit))
         self._doors = SwingingDoors(plan.limit) if plan.swinging.any() else None
         size = len(series)
-        self._source_ns: NDArray[np.int64] = np.full(size, _NO_TIME, np.int64)
-        self._last_ns: NDArray[np.int64] = np.full(size, _NO_TIME, np.int64)
+        self._times = SampleTimes(size)
         self._due_ns: NDArray[np.int64] = np.zeros(size, np.int64)
         self._waiting: dict[int, Any] = {}
 
@@ -41,12 +40,12 @@ class Recorder:
         at = np.minimum(np.searchsorted(newest["series"], self._series), len(newest) - 1)
         rows = np.flatnonzero(newest["series"][at] == self._series)
         last = newest[at[rows]]
-        self._source_ns[rows], self._last_ns[rows] = last["time_ns"] - last["late_ns"], last["time_ns"]
+        self._times.restore(rows, last["time_ns"] - last["late_ns"], last["time_ns"])
         if not again:
             self._deadband.reset(rows, last["value"], last["quality"])
 
-    def take(self, batch: Changes, now_ns: int) -> Batch:
-        """Samples that these changes make, in order."""
+    def take(self, batch: Changes, told_ns: int) -> Batch:
+        """Samples that these changes make, in order; `told_ns`: the core's clock when it published them."""
         rows = batch["row"].astype(np.intp)
         keep = self._plan.recorded[rows] & ((batch["quality"] & _NEVER) == 0)
         if not keep.all():
@@ -57,8 +56,8 @@ class Recorder:
         passed = self._deadband.passes(rows, batch["value"], batch["quality"])
         batch, rows, quality_before = batch[passed], rows[passed], quality_before[passed]
         if self._waits(rows):
-            batch, rows = self._held_back(batch, rows, quality_before, now_ns)
-        return self._stamped(batch, rows, now_ns)
+            batch, rows = self._held_back(batch, rows, quality_before, told_ns)
+        return self._stamped(batch, rows, told_ns)
 
     def tick(self, now_ns: int) -> Batch:
         """Samples of points with an interval that has passed."""
@@ -82,7 +81,7 @@ class Recorder:
         return bool(self._plan.interval_ns[rows].any() or self._plan.swinging[rows].any())
 
     def _held_back(
-        self, batch: Changes, rows: NDArray[np.intp], quality_before: NDArray[np.uint32], now_ns: int
+        self, batch: Changes, rows: NDArray[np.intp], quality_before: NDArray[np.uint32], told_ns: int
     ) -> tuple[Changes, NDArray[np.intp]]:
         out: list[Any] = []
         known: dict[int, int] = {}
@@ -91,31 +90,24 @@ class Recorder:
             known[row] = int(change["quality"])
             if self._plan.swinging[row] and self._doors is not None:
                 out += self._doors.step(row, change, quality_changed)
-            elif self._plan.interval_ns[row] and not quality_changed and now_ns < self._due_ns[row]:
+            elif self._plan.interval_ns[row] and not quality_changed and told_ns < self._due_ns[row]:
                 self._waiting[row] = change
             else:
                 self._waiting.pop(row, None)
-                self._due_ns[row] = now_ns + self._plan.interval_ns[row]
+                self._due_ns[row] = told_ns + self._plan.interval_ns[row]
                 out.append(change)
         kept = np.array(out, batch.dtype) if out else batch[:0]
         return kept, kept["row"].astype(np.intp)
 
-    def _stamped(self, batch: Changes, rows: NDArray[np.intp], now_ns: int) -> Batch:
-        """A change of quality keeps its source time; as the store tells samples by time, it gets the time at which it
-        was seen where another sample has that time already."""
+    def _stamped(self, batch: Changes, rows: NDArray[np.intp], told_ns: int) -> Batch:
+        """The samples that these changes are, in order, with times of `SampleTimes`; and what came back behind one."""
+        source = batch["time_ns"].astype(np.int64)
+        times = self._times.of(rows, source, told_ns)
+        again = self._times.behind(rows, times)
+        if len(again):
+            batch, rows, source = (np.concatenate([each, each[again]]) for each in (batch, rows, source))
+            times = np.concatenate([times, self._times.of(rows[-len(again) :], source[-len(again) :], told_ns)])
         out = np.empty(len(batch), RECORD)
         out["series"], out["quality"], out["value"] = self._series[rows], batch["quality"], batch["value"]
-        source = batch["time_ns"].astype(np.int64)
-        once = len(np.unique(rows)) == len(rows)
-        out["time_ns"] = self._times(rows, source, now_ns) if once else self._times_in_turn(rows, source, now_ns)
-        out["late_ns"] = out["time_ns"] - source
+        out["time_ns"], out["late_ns"] = times, times - source
         return out
-
-    def _times(self, rows: NDArray[np.intp], source: NDArray[np.int64], now_ns: int) -> NDArray[np.int64]:
-        times = np.where(source == self._source_ns[rows], np.maximum(now_ns, self._last_ns[rows] + 1), source)
-        self._source_ns[rows], self._last_ns[rows] = source, times
-        return times
-
-    def _times_in_turn(self, rows: NDArray[np.intp], source: NDArray[np.int64], now_ns: int) -> NDArray[np.int64]:
-        parts = (slice(at, at + 1) for at in range(len(rows)))
-        return np.concatenate([self._times(rows[part], source[part], now_ns) for part in parts])

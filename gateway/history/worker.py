@@ -136,7 +136,7 @@ class Historian:
         """Nothing to record: a set-point's own change tells."""
 
     def _take(self, batch: Changes) -> None:
-        self._waiting.put(self._recorder.take(batch, time.time_ns()), self._history.memory_samples)
+        self._waiting.put(self._recorder.take(batch, self.client.told_ns), self._history.memory_samples)
 
     # -- the disk --------------------------------------------------------------------------------------------------
 

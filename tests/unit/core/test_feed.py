@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from gateway.contracts.command import Action, Command, Origin, Outcome, Reason, Stage
-from gateway.feed.frames import FeedError, FrameKind, FrameReader, frame, json_frame
+from gateway.feed.frames import HEADER_BYTES, FeedError, FrameKind, FrameReader, frame, json_frame
 from gateway.points import Quality
 from tests.kit.feedkit import CoreSide, ReaderSide, until
 
@@ -46,6 +46,44 @@ def test_a_reader_gets_the_table_and_then_every_change(path):
         assert reader.told == [(1, 20.0, 0), (1, 21.0, 0)]
         assert reader.client.seq == core.hub.ring.seq
         await reader.stop()
+        await core.hub.stop()
+
+    asyncio.run(talk())
+
+
+def test_a_reader_that_lags_and_one_that_reads_again_know_when_the_core_published(path):
+    async def talk():
+        core = CoreSide(path, 1)
+        clock = [1_000]
+        core.hub.clock_ns = lambda: clock[0]
+        await core.hub.start(path)
+        told: list[tuple[float, int]] = []
+
+        class Watcher(ReaderSide):
+            def feed_changes(self, batch, seq):
+                super().feed_changes(batch, seq)
+                told.append((float(batch["value"][-1]), self.client.told_ns))
+
+        reader = Watcher(path, 1)
+        reader.start()
+        await until(lambda: reader.ready)
+        reader.client.confirm("main", core.hub.ring.seq)
+        await until(lambda: "srv" in core.hub.confirmed)
+        for at in (2_000, 3_000):
+            clock[0] = at
+            core.publish([0], [float(at)], 1)
+            clock[0] = at + 1  # the loop comes to it later
+            core.hub.flush()
+        clock[0] = 9_000
+        await until(lambda: len(told) == 2)
+        assert told == [(2_000.0, 2_000), (3_000.0, 3_000)]
+        await reader.stop()
+        again = Watcher(path, 1)
+        again.start()
+        await until(lambda: again.ready)
+        assert told[2:] == [(2_000.0, 2_000), (3_000.0, 3_000)]
+        assert again.client.told_ns == 9_000
+        await again.stop()
         await core.hub.stop()
 
     asyncio.run(talk())
@@ -126,7 +164,7 @@ def test_a_reader_that_stalls_is_told_what_it_missed_and_gets_the_table(path):
         await core.hub.start(path)
         reader, writer = await asyncio.open_unix_connection(str(path))
         writer.write(json_frame(FrameKind.HELLO, {"name": "slow", "server": "", "resume": 0, "replay": False}))
-        await reader.readexactly(16)
+        await reader.readexactly(HEADER_BYTES)
         for i in range(400):
             core.publish(list(range(2000)), [float(i)] * 2000, i + 1)
             core.hub.flush()
@@ -144,7 +182,7 @@ def test_a_reader_that_stalls_is_told_what_it_missed_and_gets_the_table(path):
                     # Skip the rest of WELCOME, whose header is gone, up to the snapshot's header.
                     cut = frames_data.index(b"}") + 2
                     frames_data = frames_data[frames_data.index(b"}", cut - 1) + 1 :]
-                for kind, _, payload in frames.feed(frames_data):
+                for kind, _, _, payload in frames.feed(frames_data):
                     kinds.append(kind)
                     lost += int(payload.split(b":")[1].rstrip(b"}")) if kind is FrameKind.OVERRUN else 0
         assert lost > 0
@@ -277,8 +315,9 @@ def test_without_a_core_a_command_is_refused_and_one_under_way_fails(path):
 @pytest.mark.parametrize(
     ("name", "data"),
     [
-        ("an unknown kind", b"\x00\x00\x00\x00\xff\x00\x00\x00" + bytes(8)),
-        ("a giant frame", b"\xff\xff\xff\x7f\x01\x00\x00\x00" + bytes(8)),
+        ("an unknown kind", b"\x00\x00\x00\x00\xff\x02\x00\x00" + bytes(16)),
+        ("a giant frame", b"\xff\xff\xff\x7f\x01\x02\x00\x00" + bytes(16)),
+        ("the feed of an older gateway", b"\x0a\x00\x00\x00\x01\x00\x00\x00" + bytes(8) + b'{"name":1}'),
         ("a frame that only a core sends", frame(FrameKind.SNAPSHOT)),
         ("a broken command", json_frame(FrameKind.COMMAND, {"id": 1})),
         ("no JSON", frame(FrameKind.HELLO, b"{")),

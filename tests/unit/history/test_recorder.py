@@ -57,7 +57,7 @@ def test_what_was_never_reported_and_what_is_not_wanted_is_not_recorded() -> Non
     assert told(recorder(recorded=False).take(changes((0, 1.0, 0, 1)), 0)) == []
 
 
-def test_a_loss_keeps_its_value_and_gets_the_time_it_was_seen_at() -> None:
+def test_a_loss_keeps_its_value_and_gets_the_time_at_which_the_core_told_it() -> None:
     one = recorder()
     one.take(changes((0, 10.0, 0, 5)), 5 * SECOND)
     assert told(one.take(changes((0, 10.0, LOST, 5)), 8 * SECOND)) == [(101, 10.0, LOST, 8)]
@@ -70,6 +70,70 @@ def test_a_clock_that_stands_behind_makes_no_two_samples_of_one_time() -> None:
     one = recorder()
     batch = one.take(changes((0, 10.0, 0, 5), (0, 10.0, LOST, 5), (0, 10.0, 0, 5)), 0)
     assert len(set(batch["time_ns"].tolist())) == 3
+
+
+def test_a_loss_comes_before_the_return_whatever_the_clocks_say() -> None:
+    """The device's clock lags by a second; both are told at once."""
+    batch = changes((0, 10.0, 0, 5), (0, 10.0, LOST, 5), (0, 11.0, 0, 7))
+    assert [row[2] for row in sorted(told(recorder().take(batch, 8 * SECOND)), key=lambda row: row[3])] == [0, LOST, 0]
+    two = changes((0, 10.0, 0, 5), (0, 10.0, LOST, 5), (0, 10.0, LOST | 1, 5), (0, 11.0, 0, 5 + 3e-9))
+    times = recorder().take(two, 8 * SECOND)["time_ns"] - 5 * SECOND
+    assert times.tolist() == [0, 1, 2, 3]
+
+
+def test_a_value_that_comes_late_keeps_its_time_and_the_point_ends_as_what_it_is() -> None:
+    one = recorder()
+    one.take(changes((0, 10.0, 0, 5)), 5 * SECOND)
+    one.take(changes((0, 10.0, LOST, 5)), 10 * SECOND)
+    assert told(one.take(changes((0, 11.0, 0, 7), (0, 12.0, 0, 8), (1, 1.0, 0, 9)), 20 * SECOND)) == [
+        (101, 11.0, 0, 7),
+        (101, 12.0, 0, 8),
+        (102, 1.0, 0, 9),
+        (101, 12.0, 0, 20),
+    ]
+    assert told(one.take(changes((0, 13.0, 0, 21)), 21 * SECOND)) == [(101, 13.0, 0, 21)]
+
+
+def test_a_loss_and_a_return_of_one_time_do_not_overwrite_each_other() -> None:
+    one = recorder()
+    one.take(changes((0, 10.0, 0, 5)), 5 * SECOND)
+    one.take(changes((0, 10.0, LOST, 5)), 8 * SECOND)
+    batch = one.take(changes((0, 10.0, 0, 8)), 8 * SECOND)
+    assert batch["time_ns"].tolist() == [8 * SECOND + 1]
+    assert batch["late_ns"].tolist() == [1]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 1), st.sampled_from([0, LOST, 1]), st.integers(0, 5), st.booleans(), st.integers(-3, 9)
+        ),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_no_sample_has_the_time_of_the_newest_before_it_and_what_stands_is_last(
+    steps: list[tuple[int, int, int, bool, int]],
+) -> None:
+    """Of two points, told in batches, by a core whose clock goes to and fro; sources go on, or stand still."""
+    one, clock, source = recorder(), 100, [90, 90]
+    batch: list[tuple[int, float, int, float]] = []
+    out: list[tuple[int, float, int, float]] = []
+    stands: dict[int, tuple[float, int]] = {}
+    for row, quality, forward, ends, tick in steps:
+        source[row] += forward
+        stands[row] = float(source[row]), quality
+        batch.append((row, float(source[row]), quality, source[row] * 1e-9))
+        if ends:
+            out += told(one.take(changes(*batch), clock))
+            batch = []
+        clock += tick
+    out += told(one.take(changes(*batch), clock))
+    for row, last in stands.items():
+        times = np.array([round(sample[3] * 1e9) for sample in out if sample[0] == 101 + row])
+        mine = [sample[1:3] for sample in out if sample[0] == 101 + row]
+        assert (times[1:] != np.maximum.accumulate(times)[:-1]).all()
+        assert mine[int(np.argmax(times))] == last
 
 
 def test_a_restart_changes_nothing() -> None:
