@@ -84,8 +84,10 @@ lock: $(TOOL_VENV)/installed
 
 sbom: $(RUN_VENV)/installed $(TOOL_VENV)/installed
 	mkdir -p dist
-	$(TOOL_VENV)/bin/cyclonedx-py environment $(RUN_VENV)/bin/python --pyproject pyproject.toml --mc-type application \
+	sed "s/^dynamic = .*/version = \"$$($(RUN_VENV)/bin/gridgate --version | cut -d' ' -f2)\"/" pyproject.toml > dist/named.toml
+	$(TOOL_VENV)/bin/cyclonedx-py environment $(RUN_VENV)/bin/python --pyproject dist/named.toml --mc-type application \
 	  --sv 1.6 --of JSON --output-reproducible -o dist/gridgate.cdx.json
+	@rm dist/named.toml
 
 screenshots: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/python -m tests.screenshots hmi/screenshots

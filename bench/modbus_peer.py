@@ -49,7 +49,7 @@ def response(request: bytes, data: bytes) -> bytes:
     return _ANSWER.pack(transaction, 0, 2 + len(data), unit, function) + data
 
 
-def values(request: bytes, octets: bytes) -> bytes:
+def values(request: bytes, octets: bytes | bytearray) -> bytes:
     """The response to a read: how many octets, and they."""
     return response(request, bytes([len(octets)]) + octets)
 
