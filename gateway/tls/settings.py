@@ -26,8 +26,9 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, float) else value
 
 
-_Texts = Annotated[list[str], BeforeValidator(_one_or_more)]
-"""A list, or one of them."""
+OneOrMore = BeforeValidator(_one_or_more)
+"""For a list, which may be written as one of its entries."""
+_Texts = Annotated[list[str], OneOrMore]
 
 
 class TlsSettings(Strict):
@@ -42,12 +43,16 @@ class TlsSettings(Strict):
     handshake_s: Annotated[float, Field(ge=1, le=120)] = 10
 
 
-class TlsMasterSettings(MasterSettings):
-    """Keys of a master about its certificate."""
+class TlsPeerSettings(Strict):
+    """Keys about the certificate of the other end."""
 
     tls_subject: _Texts = Field(default_factory=list)
     tls_fingerprints: _Texts = Field(default_factory=list)
     tls_certificates: _Texts = Field(default_factory=list)
+
+
+class TlsMasterSettings(TlsPeerSettings, MasterSettings):
+    """Keys of a master that may have a certificate."""
 
 
 def tls_plan(server: ServerSource, report: Report) -> TlsPlan | None:

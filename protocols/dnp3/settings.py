@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from itertools import combinations
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -12,6 +11,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from gateway.contracts import MasterSystemRows
+from gateway.contracts.endpoints import endpoint
 from gateway.contracts.places import Place, Report
 from gateway.contracts.settings import (
     Cell,
@@ -278,17 +278,11 @@ def _commandable(master: MasterPlan) -> Rows:
     return np.unique(master.bindings.row[master.bindings.mode != 0])
 
 
-_ENDPOINT: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
-
-
 def _endpoint(text: str, key: str, place: Place, report: Report) -> tuple[str, int] | None:
-    match = _ENDPOINT.fullmatch(text)
-    port = int(match["port"]) if match else 0
-    host = (match["six"] or match["host"]) if match else ""
-    if host and 1 <= port <= 65_535:
-        return host, port
-    report.error(place, f"{key} is {text!r}: an address and a port expected, such as 127.0.0.1:20000 or [::]:20000")
-    return None
+    found = endpoint(text)
+    if found is None:
+        report.error(place, f"{key} is {text!r}: an address and a port expected, such as 127.0.0.1:20000 or [::]:20000")
+    return found
 
 
 def _listen(server: ServerSource, key: str, report: Report) -> tuple[str, int] | None:

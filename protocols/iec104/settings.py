@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from itertools import combinations
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfoNotFoundError, available_timezones
@@ -12,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from gateway.contracts import MasterSystemRows
+from gateway.contracts.endpoints import endpoint
 from gateway.contracts.places import Report, nearest
 from gateway.contracts.settings import (
     Cell,
@@ -166,20 +166,15 @@ def _commandable(master: MasterPlan) -> Rows:
     return np.unique(master.bindings.row[master.bindings.mode != 0])
 
 
-_LISTEN: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
-
-
 def _listen(server: ServerSource, report: Report) -> tuple[str, int]:
     text = server.settings.listen
-    match = _LISTEN.fullmatch(text)
-    port = int(match["port"]) if match else 0
-    host = (match["six"] or match["host"]) if match else ""
-    if not host or not 1 <= port <= 65_535:
+    found = endpoint(text)
+    if found is None:
         report.error(
             server.key("listen"),
             f"listen is {text!r}: an address and a port expected, such as 127.0.0.1:2404, 0.0.0.0:2404 or [::]:2404",
         )
-    return host, port
+    return found or ("", 0)
 
 
 def _check_windows(server: ServerSource, report: Report) -> None:

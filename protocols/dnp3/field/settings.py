@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from typing import Annotated, Any, Final, cast
-from urllib.parse import urlsplit
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
+from gateway.contracts.endpoints import tcp_url
 from gateway.contracts.places import Report, nearest
 from gateway.contracts.settings import Cell, DeviceRow, DeviceRowSource, DeviceSettings, DeviceSource, ServerSource
 from gateway.points.model import KIND_BY_WORD, Kind
 from gateway.tls.plan import TlsPlan
-from gateway.tls.settings import TlsSettings, tls_plan
+from gateway.tls.settings import TlsPeerSettings, TlsSettings, tls_plan
 from protocols.dnp3.field.plan import LinePlan, OrderBinding, PointColumns, StationPlan
 from protocols.dnp3.link import MAX_ADDRESS
 from protocols.dnp3.plan import Controls
@@ -28,14 +28,7 @@ _LinkAddress = Annotated[int, Field(ge=0, le=MAX_ADDRESS)]
 
 def address(text: str) -> tuple[str, int]:
     """Host and port of ``tcp://host[:20000]``. Raises `ValueError` in words."""
-    parts = urlsplit(text)
-    if parts.scheme != "tcp" or not parts.hostname or parts.path not in ("", "/") or parts.query:
-        raise ValueError(f"expected tcp://host[:{PORT}], found {text!r}")
-    try:
-        port = parts.port
-    except ValueError:
-        raise ValueError(f"the port of {text!r} is not a number from 0 to 65535") from None
-    return parts.hostname, PORT if port is None else port
+    return tcp_url(text, PORT)
 
 
 def _checked(text: str) -> str:
@@ -43,14 +36,7 @@ def _checked(text: str) -> str:
     return text
 
 
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-_Texts = Annotated[list[str], BeforeValidator(_listed)]
-
-
-class OutstationDevice(DeviceSettings):
+class OutstationDevice(TlsPeerSettings, DeviceSettings):
     """Keys of a device with `driver: dnp3`."""
 
     url: Annotated[str, AfterValidator(_checked)]
@@ -66,9 +52,6 @@ class OutstationDevice(DeviceSettings):
     connect_timeout_s: _Seconds = 10
     reconnect_max_s: Annotated[float, Field(ge=0.2)] = 3.0
     tls: TlsSettings | None = None
-    tls_subject: _Texts = Field(default_factory=list)
-    tls_fingerprints: _Texts = Field(default_factory=list)
-    tls_certificates: _Texts = Field(default_factory=list)
 
 
 class OutstationRow(DeviceRow):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, cast
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
+from gateway.contracts.endpoints import tcp_url
 from gateway.contracts.places import Place, Report, nearest
 from gateway.contracts.settings import Cell, DeviceRow, DeviceSettings, DeviceSource, ServerSource, Strict
 from gateway.tls.plan import TlsPlan
-from gateway.tls.settings import TlsSettings, tls_plan
+from gateway.tls.settings import OneOrMore, TlsPeerSettings, TlsSettings, tls_plan
 from protocols.iec104.connection import ApciParameters
 from protocols.iec104.field.checks import Checked, check_rows
 from protocols.iec104.field.plan import CounterMode, OrderBinding, PointColumns, RtuPlan
@@ -26,26 +26,12 @@ _Period = Annotated[float, Field(ge=0, le=604_800)]
 
 def address(text: str) -> tuple[str, int]:
     """Host and port of ``tcp://host[:2404]``. Raises `ValueError` in words."""
-    parts = urlsplit(text)
-    if parts.scheme != "tcp" or not parts.hostname or parts.path not in ("", "/") or parts.query:
-        raise ValueError(f"expected tcp://host[:{PORT}], found {text!r}")
-    try:
-        port = parts.port
-    except ValueError:
-        raise ValueError(f"the port of {text!r} is not a number from 0 to 65535") from None
-    return parts.hostname, PORT if port is None else port
+    return tcp_url(text, PORT)
 
 
 def _checked(text: str) -> str:
     address(text)
     return text
-
-
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-_Texts = Annotated[list[str], BeforeValidator(_listed)]
 
 
 class LinkSettings(Strict):
@@ -59,12 +45,10 @@ class LinkSettings(Strict):
     t3_s: Annotated[float, Field(gt=0, le=172_800)] = 20
 
 
-class RtuDevice(DeviceSettings):
+class RtuDevice(TlsPeerSettings, DeviceSettings):
     """Keys of a device with `driver: iec104`."""
 
-    url: Annotated[
-        list[Annotated[str, AfterValidator(_checked)]], BeforeValidator(_listed), Field(min_length=1, max_length=8)
-    ]
+    url: Annotated[list[Annotated[str, AfterValidator(_checked)]], OneOrMore, Field(min_length=1, max_length=8)]
     originator: Annotated[int, Field(ge=0, le=255)] = 0
     apci: LinkSettings = LinkSettings()
     time_zone: str = "UTC"
@@ -78,9 +62,6 @@ class RtuDevice(DeviceSettings):
     command_end: Literal["termination", "confirmation"] = "termination"
     reconnect_max_s: Annotated[float, Field(ge=0.2)] = 3.0
     tls: TlsSettings | None = None
-    tls_subject: _Texts = Field(default_factory=list)
-    tls_fingerprints: _Texts = Field(default_factory=list)
-    tls_certificates: _Texts = Field(default_factory=list)
 
 
 class RtuRow(DeviceRow):
