@@ -5,13 +5,14 @@ import {Chart, look} from "../lib/chart.js";
 import {ask, attempt, say} from "../lib/dialogs.js";
 import {h, replace, s, text} from "../lib/dom.js";
 import {number, qualityWords, stamp, valueWords} from "../lib/format.js";
+import {PointSearch} from "../lib/pointsearch.js";
 import {TrendGrid} from "../lib/trendgrid.js";
+import {TrendSets} from "../lib/trendsets.js";
 
 const MOST = 12;
 const RANGES = [[600, "10 minutes"], [1800, "30 minutes"], [3600, "1 hour"], [21600, "6 hours"], [86400, "24 hours"], [604800, "7 days"], [2592000, "30 days"], [31536000, "1 year"]];
 const LEAST_MS = 2000;
 const LONGEST_MS = 400 * 86400e3;
-const SETS = "gridgate.trends.sets";
 
 export async function open(root, context) {
   const page = new TrendPage(root, context);
@@ -70,11 +71,9 @@ class TrendPage {
   // -- the page ------------------------------------------------------------------------------------------------
 
   _build(root) {
-    this.search = h("input", {type: "search", id: "trend-search", role: "combobox", "aria-expanded": "false", "aria-controls": "trend-found", "aria-autocomplete": "list", autocomplete: "off",
-      placeholder: "Add a point", oninput: () => this._search(), onkeydown: (event) => this._searchKey(event)});
-    this.found = h("ul", {id: "trend-found", class: "found", role: "listbox", "aria-label": "Points found", hidden: true});
+    this.search = new PointSearch({id: "trend", onchoose: (point) => this.add(point), onnone: (words) => text(this.note, `No point has the words ${words}`)});
     this.range = h("select", {id: "trend-range", onchange: () => this._follow(Number(this.range.value))}, RANGES.map(([seconds, words]) => h("option", {value: String(seconds)}, words)), h("option", {value: "", hidden: true}, "own"));
-    this.sets = h("select", {id: "trend-sets", onchange: () => this._openSet()});
+    this.sets = new TrendSets((kept) => this._openSet(kept));
     const button = (words, label, act) => h("button", {type: "button", "aria-label": label, title: label, onclick: act}, words);
     this.liveButton = button("Live", "Follow what comes in", () => this._follow(this.rangeS ?? 600));
     this.host = h("div", {class: "chart"});
@@ -86,55 +85,19 @@ class TrendPage {
     const table = h("table", {}, h("caption", {class: "visually-hidden"}, "Values of the points in the chart"), h("thead", {}, h("tr", {}, h("th", {}, "Point"), h("th", {class: "num"}, "Now"), this.when, h("th", {class: "num phone-off"}, "Lowest to highest"), this.whenMark, h("th", {class: "num phone-off"}, "Difference"), h("th", {class: "phone-off"}, "Quality"), h("th", {}, h("span", {class: "visually-hidden"}, "Remove")))), this.body);
     root.append(h("h1", {}, "Trends"),
       h("div", {class: "toolbar"},
-        h("div", {class: "field"}, h("label", {for: "trend-search"}, "Point"), h("div", {class: "search"}, this.search, this.found)),
+        h("div", {class: "field"}, h("label", {for: "trend-search"}, "Point"), h("div", {class: "search"}, this.search.input, this.search.list)),
         h("div", {class: "field"}, h("label", {for: "trend-range"}, "Time"), this.range),
         h("div", {class: "buttons"}, button("◀", "Earlier", () => this._pan(-0.25)), button("▶", "Later", () => this._pan(0.25)), button("+", "Zoom in", () => this._scale(0.5)), button("−", "Zoom out", () => this._scale(2)), this.liveButton),
-        h("div", {class: "field"}, h("label", {for: "trend-sets"}, "Saved sets"), this.sets),
-        h("div", {class: "buttons"}, h("button", {type: "button", onclick: () => this._saveSet()}, "Save set…"), h("button", {type: "button", onclick: () => this._dropSet()}, "Delete set"), h("button", {type: "button", onclick: () => this._export()}, "Export CSV"))),
+        h("div", {class: "field"}, h("label", {for: "trend-sets"}, "Saved sets"), this.sets.select),
+        h("div", {class: "buttons"}, h("button", {type: "button", onclick: () => this._saveSet()}, "Save set…"), h("button", {type: "button", onclick: () => this.sets.drop()}, "Delete set"), h("button", {type: "button", onclick: () => this._export()}, "Export CSV"))),
       this.note, this.place,
       h("div", {class: "values"}, table),
       h("p", {id: "trend-help", class: "help"}, "Drag in the chart or turn the wheel to zoom. With the chart chosen: ← → move in time, + and − zoom, Shift with ← → moves the cursor, M sets a mark, Home follows live. A line with a gap: nothing could be known there; a bar at the bottom: the value could not be used for a part of that time. The band is from the lowest to the highest value. The address of this page can be passed on."));
-    this._showSets();
   }
 
   // -- points --------------------------------------------------------------------------------------------------
 
-  async _search() {
-    const words = this.search.value.trim();
-    const turn = (this.searching = {});
-    const points = words ? await get("/api/trends/points", {text: words, limit: 30}).catch(() => []) : [];
-    if (this.searching !== turn) return;
-    this.choice = -1;
-    replace(this.found, points.map((point, at) => h("li", {role: "option", id: `trend-found-${at}`, "aria-selected": "false", onmousedown: (event) => {
-      event.preventDefault();
-      this.add(point);
-    }}, h("strong", {}, point.name), " ", h("small", {}, [point.description, point.unit].filter(Boolean).join(", ")))));
-    this.offers = points;
-    this._openFound(points.length > 0);
-    if (words && !points.length) text(this.note, `No point has the words ${words}`);
-  }
-
-  _openFound(on) {
-    this.found.hidden = !on;
-    this.search.setAttribute("aria-expanded", String(on));
-    if (!on) this.search.removeAttribute("aria-activedescendant");
-  }
-
-  _searchKey(event) {
-    const count = this.offers?.length ?? 0;
-    if (event.key === "Escape") this._openFound(false);
-    if (event.key === "Enter" && count) this.add(this.offers[Math.max(0, this.choice)]);
-    if (!["ArrowDown", "ArrowUp"].includes(event.key) || !count) return;
-    event.preventDefault();
-    this.choice = (this.choice + (event.key === "ArrowDown" ? 1 : -1) + count) % count;
-    [...this.found.children].forEach((item, at) => item.setAttribute("aria-selected", String(at === this.choice)));
-    this.search.setAttribute("aria-activedescendant", `trend-found-${this.choice}`);
-    this.found.children[this.choice].scrollIntoView({block: "nearest"});
-  }
-
   add(point) {
-    this._openFound(false);
-    this.search.value = "";
     if (this.points.some(({name}) => name === point.name)) return;
     if (this.points.length >= MOST) {
       say(`${MOST} points are shown at most: remove one first.`, "problem");
@@ -346,26 +309,7 @@ class TrendPage {
     history.replaceState(null, "", `#/trends/${encodeURIComponent(this.points.map(({name}) => name).join(","))}/${time}`);
   }
 
-  _kept() {
-    try {
-      return JSON.parse(localStorage.getItem(SETS) ?? "{}");
-    } catch {
-      return {};
-    }
-  }
-
-  _keep(sets) {
-    localStorage.setItem(SETS, JSON.stringify(sets));
-    this._showSets();
-  }
-
-  _showSets() {
-    replace(this.sets, h("option", {value: ""}, "–"), Object.keys(this._kept()).sort().map((name) => h("option", {value: name}, name)));
-  }
-
-  async _openSet() {
-    const kept = this._kept()[this.sets.value];
-    if (!kept) return;
+  async _openSet(kept) {
     this.window = null;
     this.rangeS = kept.rangeS;
     this.points = (await Promise.all(kept.names.slice(0, MOST).map((name) => this._find(name)))).filter(Boolean);
@@ -373,15 +317,9 @@ class TrendPage {
   }
 
   async _saveSet() {
-    const answer = await ask({title: "Save these points", body: "Kept in this browser.", fields: [{name: "name", label: "Name", required: true, value: this.sets.value}], confirm: "Save"});
+    const answer = await ask({title: "Save these points", body: "Kept in this browser.", fields: [{name: "name", label: "Name", required: true, value: this.sets.chosen}], confirm: "Save"});
     if (!answer) return;
-    this._keep({...this._kept(), [answer.name]: {names: this.points.map(({name}) => name), rangeS: this.rangeS ?? 600}});
-    this.sets.value = answer.name;
-  }
-
-  _dropSet() {
-    const {[this.sets.value]: gone, ...rest} = this._kept();
-    if (gone) this._keep(rest);
+    this.sets.keep(answer.name, {names: this.points.map(({name}) => name), rangeS: this.rangeS ?? 600});
   }
 
   async _export() {

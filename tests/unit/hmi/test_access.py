@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -215,6 +215,7 @@ def test_a_change_that_fails_leaves_the_file_alone(tmp_path: Path) -> None:
 
 
 @given(st.text(max_size=40), st.floats(allow_nan=True, allow_infinity=True))
+@settings(deadline=None)
 def test_a_parser_reads_any_label_and_value_back(label: str, value: float) -> None:
     family = Family("gridgate_x", "gauge", "Some\nhelp \\ here.")
     family.add(value, name=label)

@@ -22,6 +22,13 @@ def test_no_module_is_longer_than_400_lines(sources):
     assert long == {}
 
 
+def test_no_script_of_a_page_is_longer_than_400_lines():
+    scripts = sorted((REPO / "hmi" / "static").rglob("*.js"))
+    assert len(scripts) > 40
+    long = {path.name: lines for path in scripts if (lines := len(path.read_text().splitlines())) > MODULE_LINES}
+    assert long == {}
+
+
 def test_no_function_is_longer_than_60_lines(sources):
     long = {
         f"{name}:{node.lineno} {node.name}": lines
