@@ -252,7 +252,7 @@ class CommandBroker:
         return None if claim is None or command.action is Action.CANCEL else claim.refusal(command)
 
     def _refuse(self, command: Command, on_outcome: OnOutcome, refusal: Refusal, checks: list[str]) -> None:
-        reason, text = refusal
+        reason, text = refusal[0], refusal[1] or refusal[0].value
         self.record.step(command, Stage.REFUSED, reason=reason, text=text, checks=checks)
         about, origin = self.record.subject(command), str(command.origin)
         self._log.warning("command refused", point=about, origin=origin, reason=text)

@@ -59,6 +59,9 @@ class Selections:
         self._by_row = {row: found for row, found in self._by_row.items() if found.session is not session}
 
 
+UNSECURED: Final = "the channel is not secured"
+
+
 class Commander:
     """Hands commands over and waits for their last word."""
 
@@ -85,6 +88,7 @@ class Commander:
             deadline_ns=now_ns + int(COMMAND_S * 1e9),
             received_ns=now_ns,
             refusal=refusal,
+            refusal_text=UNSECURED if refusal is Reason.NOT_AUTHORISED and session.read_only else "",
         )
         self._port.submit(command, on_outcome)
         try:

@@ -18,6 +18,7 @@ from gateway.contracts import Action, AlarmsView, Command, CommandPort, Origin, 
 from gateway.points.model import NO_ROW
 from protocols.opcua.addressspace import AddressSpace
 from protocols.opcua.commandcodes import CODES
+from protocols.opcua.commanding import UNSECURED
 from protocols.opcua.commandservice import CallResult, Method
 from protocols.opcua.conditionfields import Fields, Shown, read_event_id, retained, type_of
 from protocols.opcua.conditionnodes import METHODS, ConditionNodes
@@ -162,7 +163,7 @@ class ConditionService:
             deadline_ns=now_ns + int(ACTION_S * 1e9),
             received_ns=now_ns,
             refusal=Reason.NOT_AUTHORISED if session.read_only else Reason.OK,
-            refusal_text="the channel is not secured" if session.read_only else "",
+            refusal_text=UNSECURED if session.read_only else "",
             subject=self._view.catalogue.name(index),
             text=text,
         )

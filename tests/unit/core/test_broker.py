@@ -189,6 +189,15 @@ def test_what_may_not_be_is_refused_and_nothing_is_written(tmp_path, row, value,
     scenario(talk, tmp_path)
 
 
+def test_a_server_that_refuses_by_itself_and_gives_no_words_is_told_in_words(tmp_path):
+    async def talk(site: Site):
+        (outcome,) = site.ask(SETPOINT, 5.0, refusal=Reason.NOT_AUTHORISED)
+        assert (outcome.reason, outcome.text) == (Reason.NOT_AUTHORISED, "not authorised")
+        assert [record["text"] for record in site.records()] == ["not authorised"]
+
+    scenario(talk, tmp_path)
+
+
 def test_the_panel_switch_says_local_or_nothing(tmp_path):
     async def talk(site: Site):
         assert site.ask(RUN, 1)[0].reason is Reason.LOCAL, "not known yet: a doubt means no"
