@@ -28,6 +28,7 @@ _SCHEMA: Final = (
     "CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, unit TEXT NOT NULL, kind TEXT NOT NULL)",
     "CREATE TABLE cursors (who TEXT PRIMARY KEY, number INTEGER NOT NULL)",
 )
+_APPEND: Final = "INSERT INTO batches (feed_seq, count, first_ns, last_ns, data) VALUES (?, ?, ?, ?, ?)"
 _NEWEST: Final = (
     "CREATE TABLE IF NOT EXISTS newest"
     " (id INTEGER PRIMARY KEY CHECK (id = 1), feed_seq INTEGER NOT NULL, data BLOB NOT NULL)"
@@ -79,14 +80,16 @@ class Spool:
 
     def append(self, batch: Batch, feed_seq: int) -> int:
         """Make a batch durable; its number. `feed_seq`: how far the change feed is in the spool now."""
-        data = batches.pack(batch)
-        times = batch["time_ns"]
-        row = (feed_seq, len(batch), int(times.min()), int(times.max()), data)
-        with named_errors(self.path):
-            cursor = self._db.execute(
-                "INSERT INTO batches (feed_seq, count, first_ns, last_ns, data) VALUES (?, ?, ?, ?, ?)", row
-            )
-        return int(cursor.lastrowid or 0)
+        return self.append_all([batch], feed_seq)[0]
+
+    def append_all(self, parts: Sequence[Batch], feed_seq: int) -> list[int]:
+        """Make these batches durable, all or none; their numbers."""
+        rows = [
+            (feed_seq, len(part), int(part["time_ns"].min()), int(part["time_ns"].max()), batches.pack(part))
+            for part in parts
+        ]
+        with named_errors(self.path), transaction(self._db):
+            return [int(self._db.execute(_APPEND, row).lastrowid or 0) for row in rows]
 
     def feed_seq(self) -> int:
         """How far the change feed is in the spool; 0: nothing yet."""

@@ -20,7 +20,7 @@ from gateway.feed.client import FeedClient
 from gateway.history.archive import Line
 from gateway.history.batch import NO_SAMPLES, Batch
 from gateway.history.days import DAY_NS
-from gateway.history.events import SOE, Events
+from gateway.history.events import MOST, SOE, Events
 from gateway.history.influx.forwarder import READER
 from gateway.history.influx.thread import ForwarderThread
 from gateway.history.opening import open_archive, open_writer
@@ -83,7 +83,7 @@ class Historian:
         self._recorder.restore(self._writer.newest(), again=new_reader)
         self._done_seq = self._writer.spool.feed_seq()
         self._archive = open_archive(self.folder, log)
-        self._events = Events(catalogue)
+        self._events = Events(catalogue, min(MOST, plan.history.memory_samples))
         self._archived_seq = self._archive.positions().get(SOE, 0)
         self._head_day = -1
         self._ready = asyncio.Event()
@@ -210,6 +210,10 @@ class Historian:
         if events:
             self._archive.append("soe", events, SOE, seq)
 
+    @property
+    def _lost(self) -> int:
+        return self._waiting.lost + self._events.lost
+
     def _look_after(self, now_s: float, clean: bool) -> None:
         writer, readers = self._writer, [READER] if self._history.influx is not None else []
         if writer.due(now_s):
@@ -245,7 +249,7 @@ class Historian:
             return False
         if not self._recording:
             self._recording = True
-            self.log.info("history is recorded again", lost=self._waiting.lost)
+            self.log.info("history is recorded again", lost=self._lost)
         return True
 
     # -- what others see -------------------------------------------------------------------------------------------
@@ -268,7 +272,7 @@ class Historian:
         return {
             rows.recording: float(self._recording),
             rows.samples: float(self._samples),
-            rows.lost: float(self._waiting.lost),
+            rows.lost: float(self._lost),
             rows.stored_mb: round(self._stored_bytes / 1e6, 1),
         }
 

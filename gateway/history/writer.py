@@ -22,6 +22,8 @@ STORE: Final = "store"
 OPEN_DAYS: Final = 4
 TAKE_SAMPLES: Final = (100_000, 2_000_000)
 """The day files take the spool's tail when it holds so many samples; between the two, 600 for each series."""
+PART_SAMPLES: Final = 100_000
+"""Of one batch of the spool, at most: what waited while the disk was full comes at once, and is read piece by piece."""
 TAKE_AGE_S: Final = 300.0
 _MERGES: Final = 200
 
@@ -74,12 +76,13 @@ class HistoryWriter:
         return ids
 
     def append(self, batch: Batch, feed_seq: int, now_s: float) -> int:
-        """Record: on disk when this returns. The batch's number in the spool."""
-        number = self.spool.append(batch, feed_seq)
-        self._tail.append((number, batch))
+        """Record: on disk when this returns. Number of the last batch of the spool that it became."""
+        parts = [batch[start : start + PART_SAMPLES] for start in range(0, len(batch), PART_SAMPLES)]
+        numbers = self.spool.append_all(parts, feed_seq)
+        self._tail += zip(numbers, parts, strict=True)
         if self._tail_since_s is None:
             self._tail_since_s = now_s
-        return number
+        return numbers[-1]
 
     def due(self, now_s: float) -> bool:
         """Whether the day files should take the tail now."""

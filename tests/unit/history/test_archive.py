@@ -6,10 +6,14 @@ import json
 import sqlite3
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gateway.history.archive import FILE_NAME, Archive
+from gateway.history.events import Events
 from gateway.history.tails import follow
+from gateway.points import Kind, Point, PointCatalogue
+from gateway.points.change import CHANGE
 
 SECOND = 10**9
 
@@ -109,3 +113,13 @@ def test_files_of_lines_are_followed_each_line_once(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "history")
     assert follow(tmp_path, archive) == 0
     archive.close()
+
+
+def test_events_that_wait_for_a_full_disk_are_held_up_to_a_number_and_the_rest_is_counted() -> None:
+    events = Events(PointCatalogue.of([Point(row=0, name="bay1/breaker", kind=Kind.DOUBLE)]), most=3)
+    events.take(np.array([(0, 0, 1.0, at) for at in (1, 2)], CHANGE))
+    refused = events.drain()
+    events.take(np.array([(0, 0, 2.0, at) for at in (3, 4, 5)], CHANGE))
+    events.put_back(refused)
+    assert [time_ns for time_ns, _ in events.drain()] == [3, 4, 5]
+    assert events.lost == 2

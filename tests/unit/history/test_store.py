@@ -21,7 +21,7 @@ from gateway.history.reader import HistoryReader
 from gateway.history.samples import Samples
 from gateway.history.spool import SeriesInfo, Spool
 from gateway.history.sqlitefile import DamagedHistory
-from gateway.history.writer import STORE, HistoryWriter
+from gateway.history.writer import PART_SAMPLES, STORE, HistoryWriter
 
 DAY = 20_000
 START_NS = DAY * DAY_NS
@@ -285,6 +285,19 @@ def test_a_full_disk_stops_cleanly_and_goes_on_when_there_is_room(small_disk: Pa
     writer.append(records([(ids["bess1/soc"], 1.0, 0, START_NS - 1)]), 99_999, 0.0)
     writer.take()
     assert len(reader.range("bess1/soc", START_NS - 1, START_NS + DAY_NS)) == kept + 1
+    reader.close()
+    writer.close()
+
+
+def test_what_waited_for_the_disk_is_spooled_in_pieces_that_can_be_read_one_by_one(tmp_path: Path) -> None:
+    writer, ids = opened(tmp_path)
+    batch = np.zeros(2 * PART_SAMPLES + 5, RECORD)
+    batch["series"], batch["time_ns"] = ids["bess1/soc"], START_NS + np.arange(len(batch)) * 1000
+    assert writer.append(batch, 77, 0.0) == 3
+    assert [stored.count for stored in writer.spool.after(0)] == [PART_SAMPLES, PART_SAMPLES, 5]
+    assert writer.spool.feed_seq() == 77
+    reader = HistoryReader(tmp_path)
+    assert len(reader.range("bess1/soc", START_NS, START_NS + DAY_NS)) == len(batch)
     reader.close()
     writer.close()
 
