@@ -10,6 +10,10 @@ import itertools
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("house", deadline=None, max_examples=50)  # the machine may be busy with other tests
+settings.load_profile("house")
 
 STORIES = {"e2e", "hmi", "interop"}
 """Folders of tests that wait for processes."""

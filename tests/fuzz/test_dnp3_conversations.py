@@ -26,7 +26,7 @@ from tests.kit.dnp3kit import NOON_TAG, master
 from tests.peers import rawdnp3 as raw
 from tests.peers.rawdnp3 import CLASS_0, CLASSES, INTEGRITY, Response
 
-FRAMES = int(os.environ.get("GRIDGATE_FUZZDNP3", "20000"))
+FRAMES = int(os.environ.get("GRIDGATE_FUZZDNP3", "6000"))
 CAPACITY, FRAGMENT = 200, 512
 RELAY = "0c011701" + "00" + "0301" + "64000000" + "c8000000" + "00"
 SETPOINT = "29031701" + "01" + "0000a041" + "00"

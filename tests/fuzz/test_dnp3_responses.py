@@ -22,7 +22,7 @@ from protocols.dnp3.objects import OBJECTS, Coding, ObjectKind
 from protocols.dnp3.transport import encode_fragment
 from tests.kit.dnp3fieldkit import line, source
 
-ROUNDS = int(os.environ.get("GRIDGATE_FUZZDNP3", "20000"))
+ROUNDS = int(os.environ.get("GRIDGATE_FUZZDNP3", "6000"))
 CHANCE = random.Random(1815)
 TYPES = {"BI": "binary", "DBI": "double", "BO": "binary", "CTR": "counter", "FCTR": "counter", "AI": "analog"}
 TYPES |= {"FAI": "analog"}

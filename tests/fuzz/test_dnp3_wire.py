@@ -18,7 +18,7 @@ from protocols.dnp3.outputs import decode_output
 from protocols.dnp3.transport import Reassembler, encode_fragment
 from tests.kit.dnp3captures import CAPTURES, fragments, payloads
 
-ROUNDS = 20_000
+ROUNDS = 8_000
 MASTER, OUTSTATION = 1, 10
 
 FRAGMENTS = [

@@ -26,7 +26,7 @@ from tests.conformance.iec104.conversation import (
 )
 from tests.peers.raw104 import asdu
 
-FRAMES = int(os.environ.get("GRIDGATE_FUZZ104", "20000"))
+FRAMES = int(os.environ.get("GRIDGATE_FUZZ104", "6000"))
 
 REQUESTS = [
     asdu(100, 6, 1, 0, "14"),

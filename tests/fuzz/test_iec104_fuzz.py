@@ -24,7 +24,7 @@ from protocols.iec104.time56 import Zone
 
 DATA = Path(os.environ.get("GRIDGATE_DATA", Path(__file__).parents[3] / "shared" / "data"))
 STARTDT = bytes.fromhex("680407000000")
-ROUNDS = int(os.environ.get("GRIDGATE_FUZZ104", "20000"))
+ROUNDS = int(os.environ.get("GRIDGATE_FUZZ104", "6000"))
 
 SEEDS = [
     bytes.fromhex(text)

@@ -20,7 +20,7 @@ from protocols.iec104.time56 import Zone
 from tests.kit.rtukit import rtu
 from tests.peers.raw104 import STARTDT_CON, STOPDT_CON, TESTFR_ACT, TESTFR_CON, asdu
 
-ROUNDS = int(os.environ.get("GRIDGATE_FUZZ104", "20000"))
+ROUNDS = int(os.environ.get("GRIDGATE_FUZZ104", "6000"))
 CHANCE = random.Random(104)
 KINDS = {1: "binary", 3: "double", 17: "double", 15: "counter"}
 
