@@ -26,7 +26,7 @@ def wait_until(condition: Callable[[], Any], what: str) -> None:
 
 def site(folder: Path) -> DemoSite:
     """The demo site with an alarm map, and the summary in the map of the SLDC."""
-    demo = DemoSite(folder)
+    demo = DemoSite(folder, dnp3=False)
     (demo.site.parent / "alarms.csv").write_text(
         "point,limit,priority,on_delay_s,message\n"
         f"{TEMPERATURE},h,critical,,Cabinet A is hot\n"

@@ -14,7 +14,7 @@ RUN, RUNNING, SETPOINT = 6001, 1004, 7001
 
 def site_with_a_local_switch(folder: Path) -> DemoSite:
     """The demo site, its set-point wanting a select; commands pass only while the panel says remote."""
-    demo = DemoSite(folder)
+    demo = DemoSite(folder, dnp3=False)
     assert "local_remote: {point: bess1/pcs/local, remote_when: 0}" in demo.site.read_text()
     path = folder / "pointmaps" / "masters" / "demo_sldc_iec104.csv"
     text = path.read_text().replace("C_SE_NC_1,,,,,direct", "C_SE_NC_1,,,,,select")

@@ -24,7 +24,7 @@ SETPOINT, RUN = "bess1/pcs/power_setpoint", "bess1/pcs/run"
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[DemoSite]:
-    with DemoSite(tmp_path) as site:
+    with DemoSite(tmp_path, dnp3=False) as site:
         site.start_simulator()
         site.start()
         yield site

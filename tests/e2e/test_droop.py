@@ -30,7 +30,7 @@ clauses:
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[DemoSite]:
-    site = DemoSite(tmp_path)
+    site = DemoSite(tmp_path, dnp3=False)
     text = site.site.read_text()
     text = re.sub(r"^control:.*?(?=^\S|\Z)", "", text, flags=re.DOTALL | re.MULTILINE)
     site.site.write_text(text + "\ncontrol:" + DROOP)

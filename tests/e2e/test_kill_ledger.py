@@ -68,7 +68,7 @@ class Ledger:
 
 @pytest.fixture
 def demo(tmp_path: Path):
-    with DemoSite(tmp_path) as site:
+    with DemoSite(tmp_path, dnp3=False) as site:
         text = site.site.read_text().replace("scan_ms: 100 ", "scan_ms: 20 ")
         site.site.write_text(text)
         site.start_simulator()

@@ -60,7 +60,7 @@ async def value(made: Client, name: str) -> Any:
 
 def test_a_site_serves_its_points_over_opc_ua(tmp_path: Path) -> None:
     (port,) = free_ports(1)
-    with DemoSite(tmp_path) as site:
+    with DemoSite(tmp_path, dnp3=False) as site:
         text = site.site.read_text()
         site.site.write_text(text.replace("\nservers:", "\nservers:" + SERVER.format(port=port), 1))
         for name, role in (("vik", "viewer"), ("asha", "operator")):

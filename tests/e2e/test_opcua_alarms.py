@@ -37,7 +37,7 @@ class Heard:
 
 def site(folder: Path) -> tuple[DemoSite, App, int]:
     """The demo site with an OPC UA server and a history."""
-    demo, [port] = DemoSite(folder), free_ports(1)
+    demo, [port] = DemoSite(folder, dnp3=False), free_ports(1)
     users(folder / "users.yaml")
     text = demo.site.read_text()
     server = (

@@ -24,7 +24,7 @@ STEPS = [1000.0 + 10 * step for step in range(1, 21)]
 
 @pytest.fixture
 def demo(tmp_path: Path):
-    with DemoSite(tmp_path) as site:
+    with DemoSite(tmp_path, dnp3=False) as site:
         text = site.site.read_text().replace("scan_ms: 100 ", "scan_ms: 20 ")
         site.site.write_text(text)
         site.start_simulator()

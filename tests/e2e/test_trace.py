@@ -22,7 +22,7 @@ POWER = 4103
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[DemoSite]:
-    with DemoSite(tmp_path) as site:
+    with DemoSite(tmp_path, dnp3=False) as site:
         site.start_simulator()
         site.start()
         yield site

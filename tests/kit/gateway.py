@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 
+from tests.kit.forked import Forked, run
 from tests.kit.pointreader import read_point
 from tests.kit.ports import free_ports
 
@@ -57,10 +58,10 @@ class DemoSite:
     """A copy of the demo site in `folder`, its simulator and its gateway.
 
     Without `whole` it has the PCS and the meter only: it starts sooner, and most stories need no more. `hmi`: with
-    the page for technicians on `hmi_port`.
+    the page for technicians on `hmi_port`. `dnp3`: with the server for the DNP3 master, a process of its own.
     """
 
-    def __init__(self, folder: Path, whole: bool = False, hmi: bool = False) -> None:
+    def __init__(self, folder: Path, whole: bool = False, hmi: bool = False, dnp3: bool = True) -> None:
         self.pcs_port, self.meter_port, self.port, self.dnp3_port, pmu, inverter, can, self.hmi_port = free_ports(8)
         self.folder = folder
         shutil.copytree(REPO / "config" / "demo", folder / "config" / "demo")
@@ -69,6 +70,9 @@ class DemoSite:
         self.state_dir = folder / "state"
         text = self.site.read_text() if whole else self._smaller()
         ports = {":5020": self.pcs_port, ":5021": self.meter_port, ":2404": self.port, ":20000": self.dnp3_port}
+        if not dnp3:
+            text = re.sub(r"  - name: rldc.*?(?=\ncontrol:)", "", text, flags=re.DOTALL)
+            del ports[":20000"]
         ports |= {":4712": pmu, ":5022": inverter, "port: 43113": can} if whole else {}
         for old, new in ports.items():
             assert old in text
@@ -78,7 +82,7 @@ class DemoSite:
         text = re.sub(r"\nhmi:.*", "\n", text, flags=re.DOTALL)
         self.site.write_text(text + (f"hmi: {{listen: 127.0.0.1:{self.hmi_port}}}\n" if hmi else ""))
         self.log_path = folder / "gateway.log"
-        self._simulator: subprocess.Popen[bytes] | None = None
+        self._simulator: Forked | None = None
         self._gateway: subprocess.Popen[bytes] | None = None
 
     def _smaller(self) -> str:
@@ -96,15 +100,14 @@ class DemoSite:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in (self._gateway, self._simulator):
-            if process is not None:
-                family = [process.pid, *self._children(process.pid)]
-                for pid in family:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                process.wait()
-                if process.stdin is not None:
-                    process.stdin.close()
+        if self._gateway is not None:
+            family = [self._gateway.pid, *self._children(self._gateway.pid)]
+            for pid in family:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._gateway.wait()
+        if self._simulator is not None:
+            self._simulator.kill()
 
     @staticmethod
     def _children(pid: int) -> list[int]:
@@ -114,29 +117,26 @@ class DemoSite:
             return []
 
     def start_simulator(self, seed: int = 7) -> None:
-        command = [sys.executable, "-m", "gateway.demo.runner", str(self.site), "--seed", str(seed), "--lifeline"]
-        with (self.folder / "simulator.log").open("ab") as log:
-            self._simulator = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=ENVIRONMENT)
+        log = self.folder / "simulator.log"
+        arguments = [str(self.site), "--seed", str(seed), "--lifeline"]
+        self._simulator = Forked("gateway.demo.runner", arguments, log, log, ENVIRONMENT)
         wait_until(self._simulating, "the simulator", START_S)
 
     def _simulating(self) -> bool:
         assert self._simulator is not None
-        told = (self.folder / "simulator.log").read_text(errors="replace")
-        assert self._simulator.poll() is None, f"the simulator ended: {told}"
+        log = self.folder / "simulator.log"
+        told = log.read_text(errors="replace") if log.exists() else ""
+        assert not self._simulator.ended, f"the simulator ended: {told}"
         return "simulating" in told
 
     def order(self, text: str) -> None:
         """An order to the simulator, such as ``fault on``."""
-        assert self._simulator is not None and self._simulator.stdin is not None
-        self._simulator.stdin.write(text.encode() + b"\n")
-        self._simulator.stdin.flush()
+        assert self._simulator is not None
+        self._simulator.say(text + "\n")
 
     def kill_simulator(self) -> None:
         assert self._simulator is not None
         self._simulator.kill()
-        self._simulator.wait()
-        assert self._simulator.stdin is not None
-        self._simulator.stdin.close()
         (self.folder / "simulator.log").unlink()
         self._simulator = None
 
@@ -162,8 +162,7 @@ class DemoSite:
     @staticmethod
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one `gridgate` command."""
-        command = [sys.executable, "-m", "gateway", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False)
+        return run("gateway.__main__", arguments, ENVIRONMENT)
 
     def point(self, name: str) -> dict[str, Any]:
         """A point as `gridgate points --json` shows it; waits for a core that is starting, or slow to answer."""
