@@ -14,7 +14,7 @@ from gateway.points import PointCatalogue
 from protocols.iec104.clock import ClockSync
 from protocols.iec104.plan import BindingColumns, ClockTrust, MasterPlan
 from tests.contract.server_suite import accept_and_complete, until
-from tests.contract.test_servers import (
+from tests.kit.iec104kit import (
     EXECUTE_SE,
     NOON,
     NOON_TAG,

@@ -17,8 +17,8 @@ from protocols.iec104.journal import binding_names
 from protocols.iec104.plan import ServerPlan
 from protocols.iec104.server import Iec104Server
 from tests.contract.server_suite import FakePort, QuietLog, until
-from tests.contract.test_servers import NOON, POINTS, Site, main_master
 from tests.kit.gateway import REPO
+from tests.kit.iec104kit import NOON, POINTS, Site, main_master
 
 FAULT, WAITING, LOST, OVERFLOW = 2, 8, 9, 7
 

@@ -19,8 +19,8 @@ pytest.importorskip("cryptography", reason="cryptography makes the test certific
 from gateway.cli.pki import Authority
 from gateway.tls.plan import TlsMasterPlan, TlsPlan
 from tests.contract.server_suite import until
-from tests.contract.test_servers import Site, plan, site
 from tests.kit import pki
+from tests.kit.iec104kit import Site, plan, site
 from tests.kit.pki import DAY, EXPIRED, NOT_YET, NOW, client
 from tests.peers.raw104 import Raw104, asdu
 

@@ -3,162 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from gateway.contracts import Command, MasterSystemRows, OnOutcome, Outcome, Reason, Stage
-from gateway.points import Kind, PointCatalogue, Quality
-from protocols.iec104.connection import ApciParameters
-from protocols.iec104.elements import BY_NAME
-from protocols.iec104.plan import BindingColumns, MasterPlan, Mode, ServerPlan
+from gateway.points import PointCatalogue, Quality
+from protocols.iec104.plan import BindingColumns, MasterPlan
 from protocols.iec104.server import Iec104Server
-from tests.contract.server_suite import FakePort, catalogue, until
-from tests.peers.raw104 import STOPDT_ACT, STOPDT_CON, TESTFR_ACT, TESTFR_CON, Frame, Raw104, asdu
-
-NOON = 1_700_000_000_123_000_000
-NOON_TAG = "9b4e0d164e0b17"
-POINTS = catalogue(
-    ("power", Kind.ANALOG, -1000.0, 1000.0),  # 0
-    ("frequency", Kind.ANALOG),  # 1
-    ("fault", Kind.BINARY),  # 2
-    ("breaker", Kind.DOUBLE),  # 3
-    ("energy", Kind.COUNTER),  # 4
-    ("setpoint", Kind.SETPOINT, -1000.0, 1000.0),  # 5
-    ("run", Kind.CONTROL),  # 6
-    ("online", Kind.BINARY),  # 7
-    ("waiting", Kind.ANALOG),  # 8
-    ("lost", Kind.COUNTER),  # 9
-    ("tap", Kind.CONTROL),  # 10
+from tests.contract.server_suite import FakePort, until
+from tests.kit.iec104kit import (
+    NOON,
+    NOON_TAG,
+    POINTS,
+    ROWS,
+    SIZES,
+    Site,
+    columns,
+    main_master,
+    plan,
+    run,
+    said,
+    seen,
+    site,
 )
-SYSTEM = MasterSystemRows(online=7, events_waiting=8, events_lost=9)
-BOTH = Mode.DIRECT | Mode.SELECT
-# row, ca, ioa, type, group, deadband, cyclic_s, mode
-ROWS: list[tuple[int, int, int, str, int, float, float, int]] = [
-    (2, 1, 1001, "M_SP_TB_1", 2, float("nan"), 0, 0),
-    (3, 1, 2001, "M_DP_TB_1", 2, float("nan"), 0, 0),
-    (0, 1, 4001, "M_ME_TF_1", 1, 5.0, 0, 0),
-    (1, 1, 4002, "M_ME_TF_1", 1, 0.01, 0, 0),
-    (4, 1, 5001, "M_IT_TB_1", 0, float("nan"), 0, 0),
-    (6, 1, 6001, "C_SC_NA_1", 0, float("nan"), 0, BOTH),
-    (10, 1, 6002, "C_DC_NA_1", 0, float("nan"), 0, Mode.DIRECT),
-    (5, 1, 7001, "C_SE_NC_1", 0, float("nan"), 0, Mode.SELECT),
-    (5, 1, 7002, "C_SE_NA_1", 0, float("nan"), 0, Mode.DIRECT),
-    (5, 1, 7003, "C_SE_NB_1", 0, float("nan"), 0, Mode.DIRECT),
-    (5, 1, 7004, "C_SE_TC_1", 0, float("nan"), 0, Mode.DIRECT),
-    (0, 2, 1, "M_ME_NB_1", 0, float("nan"), 0, 0),
-]
-
-
-def columns(rows: list[tuple[int, int, int, str, int, float, float, int]]) -> BindingColumns:
-    def static(row: Any) -> int:
-        known = BY_NAME[row[3]]
-        return known.id if known.control else known.untimed
-
-    rows = sorted(rows, key=lambda row: (row[1], static(row), row[2]))
-    return BindingColumns(
-        row=np.array([row[0] for row in rows], np.uint32),
-        ca=np.array([row[1] for row in rows], np.uint16),
-        ioa=np.array([row[2] for row in rows], np.uint32),
-        event_type=np.array([BY_NAME[row[3]].id for row in rows], np.uint8),
-        static_type=np.array([static(row) for row in rows], np.uint8),
-        group=np.array([row[4] for row in rows], np.uint8),
-        limit=np.array([row[5] for row in rows], np.float64),
-        cyclic_s=np.array([row[6] for row in rows], np.float32),
-        mode=np.array([row[7] for row in rows], np.uint8),
-    )
-
-
-def plan(*masters: MasterPlan, **keys: Any) -> ServerPlan:
-    made = list(masters) or [main_master()]
-    return ServerPlan(name="sldc", host="127.0.0.1", port=0, masters=made, system={"main": SYSTEM}, **keys)
-
-
-def main_master(**keys: Any) -> MasterPlan:
-    keys = {
-        "name": "main",
-        "addresses": ("127.0.0.1",),
-        "bindings": columns(ROWS),
-        "commands": True,
-        "links": 2,
-        **keys,
-    }
-    return MasterPlan(**keys)
-
-
-class Site:
-    """The server under test and the masters that the test connected."""
-
-    def __init__(self, port: FakePort, server: Iec104Server) -> None:
-        self.port, self.server = port, server
-        self._masters: list[Raw104] = []
-
-    async def connect(self, **keys: Any) -> Raw104:
-        master = await Raw104.connect(self.server.bound_port, **keys)
-        self._masters.append(master)
-        return master
-
-    async def master(self, **keys: Any) -> Raw104:
-        """Connected and started."""
-        master = await self.connect(**keys)
-        await master.start()
-        return master
-
-    async def end(self) -> None:
-        for master in self._masters:
-            await master.close()
-        await self.server.stop()
-
-
-@asynccontextmanager
-async def site(
-    made: ServerPlan | None = None,
-    points: PointCatalogue = POINTS,
-    confirmed: dict[str, int] | None = None,
-    state_dir: Path | None = None,
-) -> AsyncIterator[Site]:
-    port = FakePort(points)
-    port.state_dir = state_dir or port.state_dir
-    for row in range(len(points)):
-        port.set(row, float(row), NOON)
-    server = Iec104Server(made or plan(), port)
-    port.server = server
-    server.resume(confirmed or {})
-    await server.start()
-    running = Site(port, server)
-    try:
-        yield running
-    finally:
-        await running.end()
-
-
-def run(conversation: Callable[[Site], Awaitable[None]], made: ServerPlan | None = None) -> None:
-    async def play() -> None:
-        async with site(made) as running:
-            await conversation(running)
-
-    asyncio.run(play())
-
-
-def said(frame: Frame) -> tuple[int, int, bool]:
-    return frame.type_id, frame.cause, frame.negative
-
-
-def seen(frames: list[Frame], sizes: dict[int, int]) -> dict[tuple[int, int], str]:
-    """(ca, ioa) -> element, of all value frames."""
-    return {
-        (frame.ca, ioa): element.hex()
-        for frame in frames
-        if frame.type_id in sizes
-        for ioa, element in frame.objects(sizes[frame.type_id])
-    }
-
-
-SIZES = {1: 1, 3: 1, 11: 3, 13: 5, 15: 5}
+from tests.peers.raw104 import TESTFR_ACT, TESTFR_CON, asdu
 
 
 def test_station_interrogation_is_complete_and_untimed() -> None:
@@ -378,64 +246,6 @@ def test_what_never_reached_the_server_is_told_as_an_overflow_is() -> None:
     run(talk, plan(main_master(capacity=10)))
 
 
-def test_the_core_is_told_who_is_online() -> None:
-    async def talk(site: Site) -> None:
-        assert site.port.published[7] == 0.0
-        master = await site.master()
-        assert site.port.published[7] == 1.0
-        await master.close()
-        await until(lambda: site.port.published[7] == 0.0)
-
-    run(talk)
-
-
-def test_startdt_on_another_link_moves_the_events_there() -> None:
-    async def talk(site: Site) -> None:
-        first, second = await site.master(), await site.connect()
-        first.acknowledging = False
-        site.port.change([(1, 10.0, 0, NOON), (1, 20.0, 0, NOON)])
-        await first.hear_i()
-        await second.start()
-        again = await second.hear_i()
-        assert again.count == 2
-        await first.acknowledge()  # too late: the events are the second link's now
-        site.port.change([(1, 30.0, 0, NOON)])
-        assert (await second.hear_i()).count == 1
-        assert await first.silent()
-        assert site.server.groups["main"].station.queue.in_flight == 3
-
-    run(talk)
-
-
-def test_no_events_after_stopdt() -> None:
-    async def talk(site: Site) -> None:
-        master = await site.master()
-        await master.say(STOPDT_ACT)
-        assert (await master.hear()).raw.hex() == STOPDT_CON
-        site.port.change([(1, 10.0, 0, NOON)])
-        assert await master.silent()
-
-    run(talk)
-
-
-def test_a_stranger_is_refused_and_logged_once() -> None:
-    async def talk(site: Site) -> None:
-        for _ in range(3):
-            assert await (await site.connect(source="127.0.0.9")).ended()
-        assert len(site.port.log.said("connection refused")) == 1
-
-    run(talk)
-
-
-def test_a_link_too_many_is_refused_and_the_others_are_tested() -> None:
-    async def talk(site: Site) -> None:
-        master = await site.master()
-        assert await (await site.connect()).ended()
-        assert (await master.hear()).raw.hex() == TESTFR_ACT
-
-    run(talk, plan(main_master(links=1)))
-
-
 def test_two_masters_have_their_own_events() -> None:
     other = MasterPlan(name="other", addresses=("127.0.0.2",), bindings=columns(ROWS[:1]))
 
@@ -446,19 +256,6 @@ def test_two_masters_have_their_own_events() -> None:
         assert [(await main.hear_i()).type_id for _ in range(2)] == [36, 30]
 
     run(talk, plan(main_master(), other))
-
-
-def test_a_silent_peer_is_closed_after_t1() -> None:
-    async def talk(site: Site) -> None:
-        master = await site.master()
-        master.acknowledging = False
-        site.port.change([(1, 10.0, 0, NOON)])
-        assert await master.ended()
-        [line] = site.port.log.said("connection closed")
-        assert "t1" in str(line["cause"])
-        assert (await (await site.master()).hear_i()).count == 1
-
-    run(talk, plan(apci=ApciParameters(t1_s=0.2, t2_s=0.1, t3_s=5)))
 
 
 @pytest.mark.parametrize(
@@ -513,178 +310,6 @@ def test_read_clock_and_test_command() -> None:
     run(talk)
 
 
-SELECT_SC, EXECUTE_SC = asdu(45, 6, 1, 6001, "81"), asdu(45, 6, 1, 6001, "01")
-
-
-@pytest.mark.parametrize(
-    ("request_asdu", "row", "value"),
-    [
-        (EXECUTE_SC, 6, 1.0),
-        (asdu(45, 6, 1, 6001, "00"), 6, 0.0),
-        (asdu(46, 6, 1, 6002, "02"), 10, 1.0),
-        (asdu(48, 6, 1, 7002, "00c000"), 5, -500.0),  # -0.5 of -1000..1000
-        (asdu(49, 6, 1, 7003, "9cff00"), 5, -100.0),
-        (asdu(50, 6, 1, 7004, "0000c04200"), 5, 96.0),
-        (asdu(63, 6, 1, 7004, "0000c04200" + NOON_TAG), 5, 96.0),
-    ],
-)
-def test_a_command_is_confirmed_and_terminated(request_asdu: bytes, row: int, value: float) -> None:
-    async def talk(site: Site) -> None:
-        master = await site.master()
-        await master.send(request_asdu)
-        confirmed, terminated = await master.hear_i(), await master.hear_i()
-        assert said(confirmed) == (request_asdu[0], 7, False)
-        assert said(terminated) == (request_asdu[0], 10, False)
-        assert confirmed.asdu[4:] == terminated.asdu[4:] == request_asdu[4:]
-        [command] = site.port.commands.received
-        assert (command.row, command.value, command.origin.master) == (row, value, "main")
-        assert command.deadline_ns > command.received_ns
-
-    run(talk)
-
-
-def refuse(command: Command, tell: OnOutcome) -> None:
-    tell(Outcome(id=command.id, stage=Stage.REFUSED, reason=Reason.LOCAL))
-
-
-def accept_and_fail(command: Command, tell: OnOutcome) -> None:
-    tell(Outcome(id=command.id, stage=Stage.ACCEPTED))
-    tell(Outcome(id=command.id, stage=Stage.FAILED, reason=Reason.DEVICE_REFUSED))
-
-
-def fail(command: Command, tell: OnOutcome) -> None:
-    tell(Outcome(id=command.id, stage=Stage.FAILED, reason=Reason.CORE_LOST))
-
-
-def complete(command: Command, tell: OnOutcome) -> None:
-    tell(Outcome(id=command.id, stage=Stage.COMPLETED))
-
-
-@pytest.mark.parametrize(
-    ("script", "answers"),
-    [
-        (refuse, [(45, 7, True)]),
-        (fail, [(45, 7, True)]),
-        (accept_and_fail, [(45, 7, False), (45, 10, True)]),
-        (complete, [(45, 7, False), (45, 10, False)]),
-    ],
-)
-def test_the_brokers_answer_is_the_masters(script: Any, answers: list[tuple[int, int, bool]]) -> None:
-    async def talk(site: Site) -> None:
-        site.port.commands.script = script
-        master = await site.master()
-        await master.send(EXECUTE_SC)
-        assert [said(await master.hear_i()) for _ in answers] == answers
-        assert await master.silent()
-
-    run(talk)
-
-
-def test_a_late_result_reaches_only_the_link_that_asked() -> None:
-    async def talk(site: Site) -> None:
-        pending: list[tuple[Command, OnOutcome]] = []
-        site.port.commands.script = lambda command, tell: pending.append((command, tell))
-        first = await site.master()
-        await first.send(EXECUTE_SC)
-        await until(lambda: bool(pending))
-        second = await site.master()
-        command, tell = pending[0]
-        tell(Outcome(id=command.id, stage=Stage.ACCEPTED))
-        tell(Outcome(id=command.id, stage=Stage.COMPLETED))
-        assert await second.silent()
-
-    run(talk)
-
-
-@pytest.mark.parametrize(
-    "request_asdu",
-    [
-        asdu(45, 6 | 0x80, 1, 6001, "01"),  # test bit: never to the field
-        asdu(45, 6, 1, 6001, "11"),  # qualifier 4 is reserved
-        asdu(46, 6, 1, 6002, "00"),  # double command state 0
-        asdu(46, 6, 1, 6002, "82"),  # select where only direct is allowed
-        asdu(50, 6, 1, 7001, "0000c04200"),  # direct where select is demanded
-        asdu(50, 6, 1, 7004, "0000c07f00"),  # NaN
-        asdu(50, 6, 1, 7004, "0000807f00"),  # infinity
-        asdu(50, 6, 1, 7004, "0000c04201"),  # reserved qualifier of set-point
-        asdu(63, 6, 1, 7004, "0000c04200" + "9b4e0d164e0017"),  # a time that is none
-        asdu(45, 8, 1, 6001, "01"),  # deselect of what is not selected
-    ],
-)
-def test_a_command_that_may_not_be_is_confirmed_negative(request_asdu: bytes) -> None:
-    async def talk(site: Site) -> None:
-        master = await site.master()
-        await master.send(request_asdu)
-        frame = await master.hear_i()
-        assert frame.negative
-        assert frame.cause in (7, 9)
-        assert frame.test == bool(request_asdu[2] & 0x80)
-        assert site.port.commands.received == []
-        assert len(site.port.commands.refused) == 1  # for the audit
-
-    run(talk)
-
-
-def test_a_master_without_the_right_is_confirmed_negative() -> None:
-    async def talk(site: Site) -> None:
-        master = await site.master()
-        await master.send(EXECUTE_SC)
-        assert said(await master.hear_i()) == (45, 7, True)
-        assert site.port.commands.received == []
-
-    run(talk, plan(main_master(commands=False)))
-
-
-SELECT_SE, EXECUTE_SE = asdu(50, 6, 1, 7001, "0000c04280"), asdu(50, 6, 1, 7001, "0000c04200")
-
-
-@pytest.mark.parametrize(
-    ("says", "hears", "reaches"),
-    [
-        ([SELECT_SE, EXECUTE_SE], ["7", "7 10"], [96.0]),
-        ([SELECT_SE, EXECUTE_SE, EXECUTE_SE], ["7", "7 10", "-7"], [96.0]),
-        ([SELECT_SE, asdu(50, 6, 1, 7001, "0000c14200")], ["7", "-7"], []),  # another value
-        ([SELECT_SE, asdu(50, 6, 1, 7001, "0000c14200"), EXECUTE_SE], ["7", "-7", "-7"], []),  # and the select is gone
-        ([SELECT_SE, asdu(50, 6, 1, 7001, "0000c04200", oa=5)], ["7", "-7"], []),  # another originator
-        ([SELECT_SE, asdu(50, 8, 1, 7001, "0000c04280"), EXECUTE_SE], ["7", "9", "-7"], []),
-        ([SELECT_SC, asdu(45, 6, 1, 6001, "00")], ["7", "-7"], []),  # off instead of on
-        ([SELECT_SC, asdu(45, 6, 1, 6001, "05")], ["7", "-7"], []),  # short pulse instead of none
-        ([SELECT_SC, EXECUTE_SC], ["7", "7 10"], [1.0]),
-    ],
-)
-def test_select_before_execute(says: list[bytes], hears: list[str], reaches: list[float]) -> None:
-    """`hears`: the causes of the answers to each request, with a minus for P/N."""
-
-    async def talk(site: Site) -> None:
-        master = await site.master()
-        for request_asdu, answers in zip(says, hears, strict=True):
-            await master.send(request_asdu)
-            frames = [await master.hear_i() for _ in answers.split()]
-            assert " ".join("-" * frame.negative + str(frame.cause) for frame in frames) == answers
-        assert [command.value for command in site.port.commands.received] == reaches
-        assert [command.action for command in site.port.commands.selects][:1] == ["select"]
-
-    run(talk)
-
-
-def test_a_select_expires_and_dies_with_its_link() -> None:
-    async def talk(site: Site) -> None:
-        master = await site.master()
-        await master.send(SELECT_SE)
-        await master.hear_i()
-        await asyncio.sleep(0.15)
-        await master.send(EXECUTE_SE)
-        assert said(await master.hear_i()) == (50, 7, True)
-        await master.send(SELECT_SE)
-        await master.hear_i()
-        await master.close()
-        again = await site.master()
-        await again.send(EXECUTE_SE)
-        assert said(await again.hear_i()) == (50, 7, True)
-
-    run(talk, plan(select_timeout_s=0.1))
-
-
 def test_cyclic_points_come_by_themselves() -> None:
     rows = [(0, 1, 1, "M_ME_TF_1", 0, float("nan"), 0.1, 0)]
 
@@ -721,22 +346,6 @@ def test_a_malformed_frame_closes_its_own_connection_and_nothing_else(octets: st
         assert (await good.hear_i()).type_id == 30
 
     run(talk, plan(main_master(), main_master(name="other", addresses=("127.0.0.2",))))
-
-
-def test_a_master_that_does_not_read_holds_up_nobody() -> None:
-    other = main_master(name="other", addresses=("127.0.0.2",), capacity=500)
-
-    async def talk(site: Site) -> None:
-        main, _stalled = await site.master(), await site.master(source="127.0.0.2")
-        total = 0
-        for i in range(20):
-            site.port.change([(1, float(1000 * i + j), 0, NOON) for j in range(2, 102)])
-            while total < 100 * (i + 1):
-                total += (await main.hear_i()).count
-        assert len(site.server.groups["other"].station.queue) == 500
-        assert site.server.groups["main"].station.queue.lost == 0
-
-    run(talk, plan(main_master(), other))
 
 
 def test_an_interrogation_and_events_share_the_window() -> None:

@@ -7,8 +7,8 @@ import asyncio
 import numpy as np
 
 from gateway.points import Quality
-from tests.contract import test_servers as iec104
 from tests.kit import dnp3kit as dnp3
+from tests.kit import iec104kit as iec104
 from tests.kit.dnp3kit import NOON, NOON_TAG, PointType, Row
 from tests.peers import rawdnp3 as raw
 

@@ -3,105 +3,17 @@
 from __future__ import annotations
 
 import struct
-from collections import Counter
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pytest
 
-from gateway.contracts import Pulse
 from gateway.points import Quality
-from protocols.iec104.apci import FrameReader, IFrame
 from protocols.iec104.connection import CONTROLLING, ApciParameters, Broken, Connection, Input, Role, State
-from protocols.iec104.field.controlling import COUNTER_NAMES, Close, Controlling, Effect, Started
-from protocols.iec104.field.decode import Batch, Decoder, Notice
-from protocols.iec104.field.orders import Done, Verdict
-from protocols.iec104.field.tags import Tags
-from protocols.iec104.time56 import Zone
-from tests.kit.rtukit import rtu
+from protocols.iec104.field.controlling import Close
+from protocols.iec104.field.decode import Batch, Notice
+from tests.kit.rtutalk import NOON, NOON_TAG, RECEIVED, ROW, Talk, started
 from tests.peers.raw104 import STARTDT_ACT, STARTDT_CON, STOPDT_ACT, STOPDT_CON, TESTFR_ACT, TESTFR_CON, asdu
-
-RECEIVED = 1_700_000_000_500_000_000
-"""2023-11-14 22:13:20.5 UTC."""
-NOON_TAG = "7b 00 0d 16 4e 0b 17"
-"""22:13:00.123 on 14 November 2023 (Tuesday is 2: 0x4e), UTC."""
-NOON = 1_699_999_980_123_000_000
-
-MAP = """
-point,kind,ca,ioa,type,bit,scale,offset,low,high,mode,pulse,end
-breaker,double,1,1,M_DP_TB_1,,,,,,,,
-fault,binary,1,2,M_SP_TB_1,,,,,,,,
-power,analog,1,3,M_ME_TF_1,,0.5,10,,,,,
-share,analog,1,4,M_ME_NA_1,,,,0,100,,,
-energy,counter,1,5,M_IT_TB_1,,,,,,,,
-bit3,binary,1,6,M_BO_NA_1,3,,,,,,,
-bit4,binary,1,6,M_BO_NA_1,4,,,,,,,
-trip,double,1,7,M_EP_TD_1,,,,,,,,
-stage,binary,1,8,M_PS_NA_1,15,,,,,,,
-run,control,1,11,C_SC_NA_1,,,,,,direct,short,
-close,control,1,12,C_DC_NA_1,,,,,,select,,confirmation
-limit,setpoint,1,13,C_SE_NC_1,,0.5,,,,direct,,confirmation
-"""
-ROW = {line.split(",")[0]: row for row, line in enumerate(MAP.strip().splitlines()[1:])}
-
-
-class Talk:
-    """The RTU says ASDUs; we answer effects and ASDUs."""
-
-    def __init__(self, text: str = MAP, **keys: Any) -> None:
-        given: dict[str, Any] = {"counters": "none", "apci": {"t1_s": 15, "t2_s": 10, "t3_s": 20}}
-        self.plan = rtu(text, **{**given, **keys})
-        self.counters = Counter(dict.fromkeys(COUNTER_NAMES, 0))
-        zone = Zone(self.plan.time_zone)
-        self.decoder = Decoder(self.plan.points, Tags(zone), self.plan.untimed_marked, self.counters)
-        self.session = Controlling(self.plan, zone, self.decoder, self.counters, 0.0)
-        self._reader, self._vs, self._vr = FrameReader(), 0, 0
-
-    def octets(self, data: str, at: float = 0.0) -> list[Effect]:
-        return self.session.receive(bytes.fromhex(data), at, RECEIVED)
-
-    def start(self) -> None:
-        """Up to the end of the first interrogation."""
-        self.session.begin(0.0)
-        assert self.session.data_to_send().hex() == STARTDT_ACT
-        assert self.octets(STARTDT_CON) == [Started()]
-        assert self.sent() == [asdu(100, 6, 1, 0, "14")]
-        self.says(asdu(100, 7, 1, 0, "14"), asdu(100, 10, 1, 0, "14"))
-
-    def says(self, *asdus: bytes, at: float = 0.0) -> list[Effect]:
-        frames = b""
-        for each in asdus:
-            frames += struct.pack("<BBHH", 0x68, len(each) + 4, self._vs << 1, self._vr << 1) + each
-            self._vs += 1
-        return self.session.receive(frames, at, RECEIVED)
-
-    def sent(self) -> list[bytes]:
-        """ASDUs of ours since the last look."""
-        frames = list(self._reader.feed(self.session.data_to_send()))
-        asdus = [frame.asdu for frame in frames if isinstance(frame, IFrame)]
-        self._vr += len(asdus)
-        return asdus
-
-    def batch(self, *asdus: bytes) -> Batch:
-        (batch,) = [effect for effect in self.says(*asdus) if isinstance(effect, Batch)]
-        return batch
-
-    def one(self, *asdus: bytes) -> tuple[int, float, Quality, int]:
-        batch = self.batch(*asdus)
-        assert len(batch.rows) == 1
-        return int(batch.rows[0]), float(batch.values[0]), Quality(int(batch.qualities[0])), int(batch.times_ns[0])
-
-    def command(self, point: str, value: float, pulse: Pulse = Pulse.DEFAULT, ticket: int = 1) -> list[Effect]:
-        (binding,) = [order for order in self.plan.orders if order.row == ROW[point]]
-        return self.session.command(ticket, binding, value, pulse, 0.0, RECEIVED)
-
-
-def started(**keys: Any) -> Talk:
-    talk = Talk(**keys)
-    talk.start()
-    return talk
-
 
 # -- the table of the controlling station -----------------------------------------------------------------------
 
@@ -340,120 +252,6 @@ def test_the_clock_is_set_first_when_wanted() -> None:
     talk.says(clock[:2] + b"\x47" + clock[3:])
     assert talk.counters["unanswered"] == 1, "the RTU said no"
     assert talk.sent() == [asdu(100, 6, 1, 0, "14")]
-
-
-# -- commands ---------------------------------------------------------------------------------------------------
-
-
-def test_a_direct_command_is_done_when_it_is_terminated() -> None:
-    talk = started()
-    assert talk.command("run", 1.0) == []
-    (sent,) = talk.sent()
-    assert sent == asdu(45, 6, 1, 11, "05"), "on, short pulse as the map has it"
-    assert talk.says(asdu(45, 7, 1, 11, "05")) == []
-    assert talk.says(asdu(45, 10, 1, 11, "05")) == [Done(1, Verdict.DONE)]
-
-
-def test_a_select_is_confirmed_before_it_is_executed() -> None:
-    talk = started()
-    talk.command("close", 1.0, Pulse.LONG)
-    assert talk.sent() == [asdu(46, 6, 1, 12, "8a")]
-    assert talk.says(asdu(46, 7, 1, 12, "8a")) == []
-    assert talk.sent() == [asdu(46, 6, 1, 12, "0a")]
-    assert talk.says(asdu(46, 7, 1, 12, "0a")) == [Done(1, Verdict.DONE)]
-    assert talk.says(asdu(46, 10, 1, 12, "0a")) == [], "nobody asked for the end"
-
-
-@pytest.mark.parametrize("cause", [44, 45, 46, 47, 7 | 0x40])
-def test_a_refused_select_says_why_and_executes_nothing(cause: int) -> None:
-    talk = started()
-    talk.command("close", 1.0)
-    talk.sent()
-    (done,) = talk.says(asdu(46, cause, 1, 12, "82"))
-    assert isinstance(done, Done) and done.verdict is Verdict.REFUSED and done.text
-    assert talk.sent() == []
-
-
-def test_silence_after_a_select_is_lost_and_deactivates_it() -> None:
-    talk = started(command_timeout_s=2)
-    talk.command("close", 1.0)
-    talk.sent()
-    (done,) = talk.session.on_time(2.0, RECEIVED)
-    assert isinstance(done, Done) and done.verdict is Verdict.LOST and "confirmation of the select" in done.text
-    assert talk.sent() == [asdu(46, 8, 1, 12, "82")]
-    assert talk.says(asdu(46, 9, 1, 12, "82")) == []
-
-
-def test_a_select_nobody_waits_for_any_more_is_deactivated_and_a_command_is_not() -> None:
-    talk = started()
-    talk.command("close", 1.0)
-    talk.sent()
-    talk.session.cancel(1, 0.0, RECEIVED)
-    assert talk.sent() == [asdu(46, 8, 1, 12, "82")]
-    talk.command("run", 1.0, ticket=2)
-    talk.sent()
-    talk.session.cancel(2, 0.0, RECEIVED)
-    assert talk.sent() == []
-    assert talk.says(asdu(45, 7, 1, 11, "05")) == [] and talk.counters["stray_answers"] == 1
-
-
-def test_a_set_point_is_scaled_and_another_confirmed_value_is_no_yes() -> None:
-    talk = started()
-    talk.command("limit", 10.0)
-    (sent,) = talk.sent()
-    assert sent == asdu(50, 6, 1, 13, "00 00 a0 41 00")
-    (done,) = talk.says(asdu(50, 7, 1, 13, "00 00 80 3f 00"))
-    assert isinstance(done, Done) and done.verdict is Verdict.REFUSED and "confirmed 1 where 20" in done.text
-
-
-def test_a_negative_end_is_refused() -> None:
-    talk = started()
-    talk.command("run", 0.0)
-    talk.sent()
-    talk.says(asdu(45, 7, 1, 11, "04"))
-    (done,) = talk.says(asdu(45, 10 | 0x40, 1, 11, "04"))
-    assert isinstance(done, Done) and done.verdict is Verdict.REFUSED
-
-
-def test_a_broken_link_loses_what_is_under_way() -> None:
-    talk = started()
-    talk.command("run", 1.0)
-    assert talk.session.lose("cut") == [Done(1, Verdict.LOST, "cut")]
-
-
-TYPED = "point,kind,ca,ioa,type,low,high\np,{kind},1,1,{type},-100,100\n"
-
-
-@pytest.mark.parametrize(
-    ("kind", "type_", "value", "octets"),
-    [
-        ("control", "C_SC_TA_1", 1.0, "01"),
-        ("control", "C_DC_TA_1", 0.0, "01"),
-        ("control", "C_RC_NA_1", 1.0, "02"),
-        ("setpoint", "C_SE_NA_1", 50.0, "00 40 00"),
-        ("setpoint", "C_SE_TB_1", -7.0, "f9 ff 00"),
-        ("setpoint", "C_SE_TC_1", 1.5, "00 00 c0 3f 00"),
-        ("setpoint", "C_BO_TA_1", 66.0, "42 00 00 00"),
-    ],
-)
-def test_every_command_type_with_and_without_time(kind: str, type_: str, value: float, octets: str) -> None:
-    talk = Talk(TYPED.format(kind=kind, type=type_))
-    talk.start()
-    talk.session.command(1, talk.plan.orders[0], value, Pulse.DEFAULT, 0.0, RECEIVED)
-    (sent,) = talk.sent()
-    tag = "14 50 0d 16 4e 0b 17" if "TA" in type_ or "TB" in type_ or "TC" in type_ else ""
-    assert sent[9:] == bytes.fromhex(octets + tag)
-    talk.says(sent[:2] + b"\x07" + sent[3:])
-    assert talk.says(sent[:2] + b"\x0a" + sent[3:]) == [Done(1, Verdict.DONE)]
-
-
-@pytest.mark.parametrize(("type_", "value"), [("C_SE_NA_1", 101.0), ("C_SE_NB_1", 4e4), ("C_SE_NC_1", 1e39)])
-def test_what_a_set_point_cannot_say_is_refused_before_it_is_sent(type_: str, value: float) -> None:
-    talk = Talk(TYPED.format(kind="setpoint", type=type_))
-    talk.start()
-    (done,) = talk.session.command(1, talk.plan.orders[0], value, Pulse.DEFAULT, 0.0, RECEIVED)
-    assert isinstance(done, Done) and done.verdict is Verdict.REFUSED
-    assert talk.sent() == []
 
 
 def test_whole_and_octet_by_octet_are_the_same() -> None:

@@ -9,7 +9,7 @@ import pytest
 from gateway.points import Kind, Point, PointCatalogue
 from protocols.iec104.describe import Describer
 from protocols.iec104.plan import ServerPlan
-from tests.contract.test_servers import columns, main_master
+from tests.kit.iec104kit import columns, main_master
 
 POINTS = PointCatalogue.of(
     [

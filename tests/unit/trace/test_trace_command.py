@@ -15,7 +15,7 @@ from gateway.cli.trace import TraceOptions, find_master, trace
 from gateway.points import PointCatalogue
 from gateway.siteplan import ServerEntry, SitePlan
 from gateway.tracereader import TraceError
-from tests.contract.test_servers import main_master, plan
+from tests.kit.iec104kit import main_master, plan
 
 FRAME = "680407000000"
 
