@@ -12,33 +12,33 @@ from protocols.dnp3.control import STATUS_OF
 from protocols.dnp3.outputs import CommandStatus
 from protocols.dnp3.plan import Mode
 from protocols.dnp3.pointtypes import PointType as T
-from tests.contract.server_suite import accept_and_complete, until
+from tests.contract.server_suite import until
 from tests.kit.dnp3kit import NOON, Row, Site, columns, master, plan, run
+from tests.kit.dnp3orders import (
+    CLOSE,
+    FORMAT,
+    LATCH_OFF,
+    LATCH_ON,
+    LOCAL,
+    NO_SELECT,
+    NOT_AUTHORISED,
+    NOT_SUPPORTED,
+    OFF,
+    ON,
+    PULSE_OFF,
+    PULSE_ON,
+    SUCCESS,
+    TIMEOUT,
+    TOO_MANY,
+    TRIP,
+    analog,
+    crob,
+    fail,
+    heard,
+    statuses,
+)
 from tests.peers import rawdnp3 as raw
 from tests.peers.rawdnp3 import RawDnp3
-
-LATCH_ON, LATCH_OFF, PULSE_ON, PULSE_OFF, CLOSE, TRIP = 0x03, 0x04, 0x01, 0x02, 0x41, 0x81
-SUCCESS, TIMEOUT, NO_SELECT, FORMAT, NOT_SUPPORTED, ACTIVE, HARDWARE, LOCAL, TOO_MANY, NOT_AUTHORISED = range(10)
-
-
-def crob(index: int, code: int, *, count: int = 1, on_ms: int = 0, off_ms: int = 0, status: int = 0) -> str:
-    """g12v1 with a one-octet index."""
-    body = bytes([index, code, count]) + on_ms.to_bytes(4, "little") + off_ms.to_bytes(4, "little") + bytes([status])
-    return "0c011701" + body.hex()
-
-
-def analog(index: int, value: str, variation: int = 3, status: int = 0) -> str:
-    """g41 with a one-octet index; `value` as octets."""
-    return f"29{variation:02x}1701{index:02x}{value}{status:02x}"
-
-
-def statuses(objects: str) -> list[int]:
-    """The last octet of an answer with one object."""
-    return [bytes.fromhex(objects)[-1]]
-
-
-def heard(site: Site) -> list[tuple[int, float, Pulse]]:
-    return [(command.row, command.value, command.pulse) for command in site.port.commands.received]
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,6 @@ def test_a_select_is_operated_once() -> None:
         assert [command.action for command in site.port.commands.selects] == [Action.SELECT, Action.SELECT]
 
     run(talk)
-
-
-ON, OFF = crob(0, LATCH_ON), crob(0, LATCH_OFF)
 
 
 @pytest.mark.parametrize(
@@ -195,88 +192,6 @@ def test_a_master_without_the_right_is_told_so() -> None:
     run(talk, plan(master(commands=False)))
 
 
-LATER = list[tuple[Command, OnOutcome]]
-
-
-def keep(kept: LATER) -> Any:
-    """A broker that accepts, and tells the end when the test says so."""
-
-    def script(command: Command, tell: OnOutcome) -> None:
-        tell(Outcome(id=command.id, stage=Stage.ACCEPTED))
-        kept.append((command, tell))
-
-    return script
-
-
-def done(kept: LATER) -> None:
-    command, tell = kept.pop()
-    tell(Outcome(id=command.id, stage=Stage.COMPLETED))
-
-
-@pytest.mark.parametrize("objects", [crob(5, PULSE_ON, count=0), crob(0, LATCH_ON, count=0), crob(5, 0x20)])
-def test_a_count_of_none_and_a_clear_alone_operate_nothing(objects: str) -> None:
-    async def talk(site: Site) -> None:
-        rldc = await site.connect()
-        assert statuses((await rldc.ask(raw.DIRECT, objects)).objects) == [SUCCESS]
-        assert site.port.commands.received == site.port.commands.refused == []
-
-    run(talk)
-
-
-def test_a_count_is_so_many_pulses_one_after_the_other_and_one_answer() -> None:
-    kept: LATER = []
-
-    async def talk(site: Site) -> None:
-        site.port.commands.script = keep(kept)
-        rldc = await site.connect()
-        three = crob(5, PULSE_ON, count=3, on_ms=10, off_ms=10)
-        await rldc.request(raw.DIRECT, three)
-        for number in (1, 2, 3):
-            await until(lambda number=number: len(site.port.commands.received) == number)  # type: ignore[misc]
-            await rldc.again(raw.DIRECT, three)  # a repetition adds no pulse
-            assert await rldc.silent(0.05)
-            assert len(site.port.commands.received) == number
-            done(kept)
-        assert statuses((await rldc.hear()).objects) == [SUCCESS]
-        assert await rldc.silent(0.1)
-        assert heard(site) == [(10, 1.0, Pulse.SHORT)] * 3
-
-    run(talk)
-
-
-def test_a_pulse_that_fails_ends_its_train() -> None:
-    async def talk(site: Site) -> None:
-        site.port.commands.script = fail(Reason.DEVICE_REFUSED)
-        rldc = await site.connect()
-        answer = await rldc.ask(raw.DIRECT, crob(5, PULSE_ON, count=3, off_ms=1))
-        assert statuses(answer.objects) == [HARDWARE]
-        assert await rldc.silent(0.1) and len(heard(site)) == 1
-
-    run(talk)
-
-
-def test_pulses_still_to_come_forbid_another_operation_and_a_clear_gives_them_up() -> None:
-    kept: LATER = []
-
-    async def talk(site: Site) -> None:
-        site.port.commands.script = keep(kept)
-        rldc = await site.connect()
-        await rldc.request(raw.DIRECT, crob(5, PULSE_ON, count=9, off_ms=60_000))
-        await until(lambda: len(kept) == 1)
-        done(kept)  # the next one would come in a minute
-        assert statuses((await rldc.ask(raw.DIRECT, crob(5, LATCH_ON))).objects) == [ACTIVE]
-        assert (await rldc.read(raw.CLASS_0))[0].objects  # nothing else waits for it
-        await rldc.request(raw.DIRECT, crob(5, 0x20 | LATCH_OFF))
-        await until(lambda: len(kept) == 1)
-        done(kept)
-        assert statuses((await rldc.hear()).objects) == [SUCCESS]
-        assert heard(site) == [(10, 1.0, Pulse.SHORT), (10, 0.0, Pulse.DEFAULT)]
-        site.port.commands.script = accept_and_complete
-        assert statuses((await rldc.ask(raw.DIRECT, crob(5, LATCH_ON))).objects) == [SUCCESS]
-
-    run(talk)
-
-
 def test_several_objects_have_their_own_status_and_too_many_are_told() -> None:
     async def talk(site: Site) -> None:
         rldc = await site.connect()
@@ -291,14 +206,6 @@ def test_several_objects_have_their_own_status_and_too_many_are_told() -> None:
 
 def refuse(reason: Reason) -> Any:
     return lambda command, tell: tell(Outcome(id=command.id, stage=Stage.REFUSED, reason=reason))
-
-
-def fail(reason: Reason) -> Any:
-    def script(command: Command, tell: OnOutcome) -> None:
-        tell(Outcome(id=command.id, stage=Stage.ACCEPTED))
-        tell(Outcome(id=command.id, stage=Stage.FAILED, reason=reason))
-
-    return script
 
 
 def test_every_reason_has_a_status_and_only_ok_is_success() -> None:

@@ -23,9 +23,9 @@ from protocols.opcua.processor import Processor
 from protocols.opcua.trust import NotTrusted, TrustList
 from tests.contract.server_suite import QuietLog, until
 from tests.kit.opcuaapp import App
+from tests.kit.opcuaattacks import witnessed
 from tests.kit.opcuakit import Plant, client
 from tests.peers.rawopcua import RawClient
-from tests.unit.opcua.test_attacks import witnessed
 
 COUNT = int(os.environ.get("GRIDGATE_FUZZOPCUA", "300"))
 

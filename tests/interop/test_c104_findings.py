@@ -1,8 +1,7 @@
 """What was found wrong with c104 as a server, and what users of such gateways report: each shown right in ours.
 
 One test a finding, named for it. The station is ours, over TCP; the master shows every octet. Where c104 as a master
-can see it, it is asked too.
-"""
+can see it, it is asked too."""
 
 from __future__ import annotations
 
@@ -11,70 +10,16 @@ import contextlib
 import importlib.util
 import random
 import struct
-from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.contracts import Command, OnOutcome, Outcome, Reason, Stage
-from gateway.points import Quality
 from tests.contract.server_suite import until
+from tests.kit.findings104 import ENERGY, MAP, POWER, events, floats, numbers, objects, real, run, said
 from tests.kit.gateway import C104Master
-from tests.kit.station104 import NOON, Station, analogs, points, station
-from tests.peers.raw104 import STARTDT_ACT, STARTDT_CON, TESTFR_ACT, TESTFR_CON, Frame, Raw104, asdu
+from tests.kit.station104 import NOON, Station, analogs, station
+from tests.peers.raw104 import STARTDT_ACT, STARTDT_CON, TESTFR_ACT, TESTFR_CON, Frame, asdu
 
 HAS_C104 = importlib.util.find_spec("c104") is not None
-PLANT = points(
-    "power analog -1000 1000,fault binary,breaker double,tap analog -64 63,"
-    "flags analog,energy counter,setpoint setpoint -1000 1000,run control"
-)
-POWER, FAULT, BREAKER, TAP, FLAGS, ENERGY, SETPOINT, RUN = range(8)
-MAP = """
-point,ca,ioa,type,group,mode
-power,1,4001,M_ME_TF_1,1,
-fault,1,1001,M_SP_TB_1,2,
-breaker,1,2001,M_DP_TB_1,16,
-tap,1,3001,M_ST_TB_1,,
-flags,1,8001,M_BO_TB_1,,
-energy,1,5001,M_IT_TB_1,1,
-setpoint,1,7001,C_SE_NC_1,,direct|select
-run,1,6001,C_SC_NA_1,,select
-"""
-SIZES = {1: 1, 3: 1, 5: 2, 7: 5, 13: 5, 15: 5, 30: 8, 31: 8, 32: 9, 33: 12, 36: 12, 37: 12}
-
-
-def run(talk: Callable[[Station], Awaitable[None]], map_: str | dict[str, str] = MAP, **keys: object) -> None:
-    async def play() -> None:
-        async with station(PLANT, map_, **keys) as running:  # type: ignore[arg-type]
-            await talk(running)
-
-    asyncio.run(play())
-
-
-def said(frame: Frame) -> tuple[int, int, bool]:
-    return frame.type_id, frame.cause, frame.negative
-
-
-def objects(frames: list[Frame]) -> list[tuple[int, bytes]]:
-    return [one for frame in frames if frame.type_id in SIZES for one in frame.objects(SIZES[frame.type_id])]
-
-
-def floats(frames: list[Frame]) -> dict[int, float]:
-    return {ioa: struct.unpack("<f", element[:4])[0] for ioa, element in objects(frames)}
-
-
-async def events(master: Raw104, count: int) -> list[tuple[int, bytes]]:
-    """So many events, all spontaneous; what comes too much stays unread."""
-    found: list[tuple[int, bytes]] = []
-    while len(found) < count:
-        frame = await master.hear_i()
-        assert frame.cause == 3, frame.raw.hex()
-        found += objects([frame])
-    return found
-
-
-def numbers(found: list[tuple[int, bytes]]) -> list[int]:
-    """The values of floats, which number the events."""
-    return [int(struct.unpack("<f", element[:4])[0]) for _, element in found]
 
 
 # --- Queue
@@ -270,234 +215,6 @@ def test_1_180_random_asdus_end_at_most_their_own_links() -> None:
         await master.send(asdu(100, 6, 1, 0, "14"))
         frames = await master.collect((100, 10))
         assert 4001 in floats([frame for frame in frames if frame.type_id == 13])
-
-    run(talk)
-
-
-# --- Commands
-
-
-def real(value: float, select: bool = False) -> str:
-    return struct.pack("<fB", value, 0x80 if select else 0).hex()
-
-
-def test_a_cancelled_select_does_not_execute() -> None:
-    """c104 leaves the select armed."""
-
-    async def talk(running: Station) -> None:
-        master = await running.master()
-        for cause, element, answer in (
-            (6, "81", (45, 7, False)),  # select
-            (8, "81", (45, 9, False)),  # cancel
-            (6, "01", (45, 7, True)),  # execute: nothing is selected, and mode is select
-        ):
-            await master.send(asdu(45, cause, 1, 6001, element))
-            assert said(await master.hear_i()) == answer
-        assert running.port.commands.received == []
-
-    run(talk)
-
-
-def test_an_execute_with_another_value_than_was_selected_does_nothing() -> None:
-    """c104 executes it; users report selects that became direct operates."""
-
-    async def talk(running: Station) -> None:
-        master = await running.master()
-        await master.send(asdu(50, 6, 1, 7001, real(100, select=True)))
-        assert said(await master.hear_i()) == (50, 7, False)
-        await master.send(asdu(50, 6, 1, 7001, real(900)))
-        assert said(await master.hear_i()) == (50, 7, True)
-        assert running.port.commands.received == []
-
-    run(talk)
-
-
-def test_a_select_is_no_execute_and_an_execute_of_a_select_point_needs_one() -> None:
-    async def talk(running: Station) -> None:
-        master = await running.master()
-        await master.send(asdu(45, 6, 1, 6001, "01"))
-        assert said(await master.hear_i()) == (45, 7, True)
-        await master.send(asdu(45, 6, 1, 6001, "81"))
-        assert said(await master.hear_i()) == (45, 7, False)
-        assert running.port.commands.received == []
-        await master.send(asdu(45, 6, 1, 6001, "01"))
-        assert [said(await master.hear_i()) for _ in range(2)] == [(45, 7, False), (45, 10, False)]
-        assert [command.value for command in running.port.commands.received] == [1.0]
-
-    run(talk)
-
-
-def told(*stages: Stage) -> Callable[[Command, OnOutcome], None]:
-    def script(command: Command, tell: OnOutcome) -> None:
-        for stage in stages:
-            tell(Outcome(id=command.id, stage=stage, reason=Reason.DEVICE_LOST))
-
-    return script
-
-
-@pytest.mark.parametrize(
-    ("stages", "answers"),
-    [
-        ((Stage.REFUSED,), [(50, 7, True)]),
-        ((Stage.FAILED,), [(50, 7, True)]),
-        ((Stage.ACCEPTED, Stage.FAILED), [(50, 7, False), (50, 10, True)]),
-        ((Stage.ACCEPTED, Stage.COMPLETED), [(50, 7, False), (50, 10, False)]),
-    ],
-)
-def test_a_command_that_failed_is_never_told_as_done(
-    stages: tuple[Stage, ...], answers: list[tuple[int, int, bool]]
-) -> None:
-    """c104 confirms positive when the application raised."""
-
-    async def talk(running: Station) -> None:
-        running.port.commands.script = told(*stages)
-        master = await running.master()
-        await master.send(asdu(50, 6, 1, 7001, real(1)))
-        assert [said(await master.hear_i()) for _ in answers] == answers
-        assert await master.silent()
-
-    run(talk)
-
-
-def test_a_command_that_takes_its_time_holds_nobody_up_and_is_answered_to_its_asker_alone() -> None:
-    """c104's callback is synchronous and does not know who asks. Users miss confirmations of what they handle."""
-
-    async def talk(running: Station) -> None:
-        waiting: list[tuple[Command, OnOutcome]] = []
-        running.port.commands.script = lambda command, tell: waiting.append((command, tell))
-        asker, other = await running.master(1), await running.master(2)
-        await asker.send(asdu(50, 6, 1, 7001, real(1), oa=7))
-        await until(lambda: bool(waiting))
-        await other.send(asdu(104, 6, 1, 0, "aa55"))
-        assert said(await other.hear_i()) == (104, 7, False)
-        running.change((POWER, 9.0))
-        assert numbers(await events(asker, 1)) == numbers(await events(other, 1)) == [9]
-        command, tell = waiting[0]
-        assert (command.origin.master, command.origin.peer) == ("main", "127.0.0.1")
-        for stage, cause in ((Stage.ACCEPTED, 7), (Stage.COMPLETED, 10)):
-            tell(Outcome(id=command.id, stage=stage))
-            frame = await asker.hear_i()
-            assert (said(frame), frame.originator) == ((50, cause, False), 7)
-        assert await other.silent()
-
-    run(talk, {"main": MAP, "other": MAP})
-
-
-def test_a_command_with_the_test_bit_does_not_reach_the_field() -> None:
-    """c104 ignores the test bit."""
-
-    async def talk(running: Station) -> None:
-        master = await running.master()
-        await master.send(asdu(50, 0x80 | 6, 1, 7001, real(1)))
-        frame = await master.hear_i()
-        assert said(frame) == (50, 7, True) and frame.test
-        assert running.port.commands.received == []
-
-    run(talk)
-
-
-# --- Time and quality
-
-
-def tag_of(found: list[tuple[int, bytes]]) -> bytes:
-    return found[-1][1][-7:]
-
-
-def hour_minute(tag: bytes) -> tuple[int, int]:
-    return tag[3] & 0x1F, tag[2] & 0x3F
-
-
-def test_time_tags_are_in_the_zone_of_the_site_with_summer_time_and_validity() -> None:
-    """c104 puts UTC on the wire, whatever the zone, and sets neither IV nor SU."""
-    july = 1_689_336_000_000_000_000  # 2023-07-14 12:00 UTC
-
-    async def talk(running: Station) -> None:
-        master = await running.master()
-        running.change((POWER, 1.0, 0, july), (POWER, 2.0, int(Quality.TIME_INVALID), NOON))
-        summer, winter = (element[-7:] for _, element in await events(master, 2))
-        assert (hour_minute(summer), summer[3] & 0x80, summer[2] & 0x80) == ((14, 0), 0x80, 0)
-        assert (hour_minute(winter), winter[3] & 0x80, winter[2] & 0x80) == ((23, 13), 0, 0x80)
-        assert (winter[4] & 0x1F, winter[5] & 0x0F, winter[6] & 0x7F) == (14, 11, 23)
-
-    run(talk, time_zone="Europe/Berlin")
-
-
-def test_the_hour_that_comes_twice_in_autumn_is_told_apart() -> None:
-    """Users report an hour of events doubled or lost when the clocks go back."""
-    first = 1_698_539_400_000_000_000  # 2023-10-29 00:30 UTC, 02:30 summer time in Berlin
-    second = first + 3_600_000_000_000  # 01:30 UTC, 02:30 winter time
-
-    async def talk(running: Station) -> None:
-        master = await running.master()
-        running.change((POWER, 1.0, 0, first), (POWER, 2.0, 0, second))
-        tags = [element[-7:] for _, element in await events(master, 2)]
-        assert [hour_minute(tag) for tag in tags] == [(2, 30), (2, 30)]
-        assert [tag[3] & 0x80 for tag in tags] == [0x80, 0]
-
-    run(talk, time_zone="Europe/Berlin")
-
-
-def test_a_value_that_went_stale_keeps_its_time_and_its_value() -> None:
-    """Users' first complaint: old values sent again with new time stamps. c104 stamps at every assignment."""
-
-    async def talk(running: Station) -> None:
-        master = await running.master()
-        running.change((POWER, 50.0, 0, NOON))
-        running.change((POWER, 50.0, int(Quality.NOT_TOPICAL), NOON))
-        (_, fresh), (_, stale) = await events(master, 2)
-        assert stale[:4] == fresh[:4] and stale[-7:] == fresh[-7:]
-        assert (fresh[4], stale[4]) == (0, 0x40)
-
-    run(talk)
-
-
-def test_a_bit_string_keeps_its_quality() -> None:
-    """c104 drops it on M_BO."""
-
-    async def talk(running: Station) -> None:
-        master = await running.master()
-        running.change((FLAGS, float(0xA5A5_0001), int(Quality.INVALID | Quality.SUBSTITUTED)))
-        ((ioa, element),) = await events(master, 1)
-        assert (ioa, element[:5].hex()) == (8001, "0100a5a5" + "a0")
-        await master.send(asdu(102, 5, 1, 8001))
-        assert objects([await master.hear_i()]) == [(8001, bytes.fromhex("0100a5a5a0"))]
-
-    run(talk)
-
-
-def test_a_point_that_was_never_written_is_not_good() -> None:
-    """c104 reports it good, with 0."""
-
-    async def talk(running: Station) -> None:
-        for row in range(len(PLANT)):
-            running.port.set(row, 0.0, 0, int(Quality.NEVER_REPORTED))
-        master = await running.master()
-        await master.send(asdu(100, 6, 1, 0, "14"))
-        found = dict(objects(await master.collect((100, 10))))
-        assert {ioa: element[-1] & 0xC0 for ioa, element in found.items()} == dict.fromkeys(
-            (1001, 2001, 3001, 4001, 8001), 0xC0
-        )
-
-    run(talk)
-
-
-@pytest.mark.parametrize(
-    ("row", "ioa", "untimed", "timed"),
-    [(FAULT, 1001, 1, 30), (BREAKER, 2001, 3, 31), (TAP, 3001, 5, 32), (FLAGS, 8001, 7, 33), (POWER, 4001, 13, 36)],
-)
-def test_one_ioa_is_interrogated_without_time_and_reported_with_time(
-    row: int, ioa: int, untimed: int, timed: int
-) -> None:
-    """c104 has one type per ioa."""
-
-    async def talk(running: Station) -> None:
-        master = await running.master()
-        await master.send(asdu(100, 6, 1, 0, "14"))
-        frames = await master.collect((100, 10))
-        assert [frame.type_id for frame in frames for one, _ in objects([frame]) if one == ioa] == [untimed]
-        running.change((row, 17.0))
-        frame = await master.hear_i()
-        assert (frame.type_id, frame.cause, frame.ioa) == (timed, 3, ioa)
 
     run(talk)
 

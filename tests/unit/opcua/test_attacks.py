@@ -4,60 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import struct
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asyncua import Client, ua
-from asyncua.crypto import security_policies
 from asyncua.ua.ua_binary import struct_from_binary
 
 from gateway.points import Kind
 from protocols.opcua import wire
 from protocols.opcua.uastack import Codes
 from tests.contract.server_suite import catalogue, until
-from tests.kit.opcuaapp import App
-from tests.kit.opcuakit import PASSWORD, Plant, client, running
+from tests.kit.opcuaattacks import bare_session, causes, refused, witnessed
+from tests.kit.opcuakit import Plant, client, running
 from tests.peers.rawopcua import RawClient
-
-
-@contextlib.asynccontextmanager
-async def witnessed(plant: Plant) -> AsyncIterator[Plant]:
-    """A running plant with an honest client; at the end it is still served."""
-    witness = plant.app("witness")
-    async with running(plant), await client(plant, witness, user="viewer") as honest:
-        yield plant
-        assert (await honest.nodes.server.read_browse_name()).Name == "Server"
-    assert not plant.said("service failed")
-
-
-async def bare_session(plant: Plant, app: App) -> Client:
-    """An open, secured channel without a session."""
-    made = await client(plant, app)
-    await made.connect_socket()
-    await made.send_hello()
-    await made.open_secure_channel()
-    return made
-
-
-async def refused(made: Client, **keys: Any) -> str:
-    """The name of the error with which a connect fails."""
-    try:
-        async with asyncio.timeout(10):
-            await made.connect(**keys)
-    except (ua.UaError, ConnectionError, TimeoutError, asyncio.CancelledError) as error:
-        return type(error).__name__
-    finally:
-        with contextlib.suppress(Exception):
-            made.disconnect_socket()
-    raise AssertionError("the client was let in")
-
-
-def causes(plant: Plant, event: str) -> str:
-    return "\n".join(str(line["cause"]) for line in plant.said(event))
 
 
 def test_nobody_takes_a_session_over_with_a_failed_activation(tmp_path: Path) -> None:
@@ -256,40 +217,6 @@ def test_a_flood_of_garbage_does_not_flood_the_log(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_guessing_passwords_is_locked_out(tmp_path: Path) -> None:
-    """Evidence 6: the right password does not help while the address waits; nobody is told why."""
-
-    async def scenario() -> None:
-        async with witnessed(Plant(tmp_path)) as plant:
-            app = plant.app("guesser")
-            for guess in range(5):
-                assert await refused(await client(plant, app, password=f"guess {guess}")) == "BadUserAccessDenied"
-            assert await refused(await client(plant, app, password=PASSWORD)) == "BadUserAccessDenied"
-            assert "locked for" in causes(plant, "login refused")
-            assert PASSWORD not in str(plant.log.lines) and "guess 1" not in str(plant.log.lines)
-
-    asyncio.run(scenario())
-
-
-@pytest.mark.parametrize(("user", "password"), [("admin", ""), ("nobody", PASSWORD), ("viewer", "")])
-def test_unknown_users_and_empty_passwords(tmp_path: Path, user: str, password: str) -> None:
-    """Evidence 6: stock asyncua lets `admin` in without a password."""
-
-    async def scenario() -> None:
-        async with witnessed(Plant(tmp_path)) as plant:
-            assert await refused(await client(plant, plant.app(), user=user, password=password))
-
-    asyncio.run(scenario())
-
-
-def test_anonymous_clients_are_not_let_in(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with witnessed(Plant(tmp_path)) as plant:
-            assert await refused(await client(plant, plant.app(), user=""))
-
-    asyncio.run(scenario())
-
-
 def test_silent_connections_end_in_time(tmp_path: Path) -> None:
     """Before Hello, before the channel, before a session: each has its limit."""
 
@@ -371,52 +298,6 @@ def test_without_security_a_loopback_client_may_read_when_the_site_says_so(tmp_p
             assert host is not None
             (session,) = host.sessions
             assert session.read_only and session.roles == {"viewer"}
-
-    asyncio.run(scenario())
-
-
-def test_policies_that_are_not_offered(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with witnessed(Plant(tmp_path, policies=("Basic256Sha256",), modes=(3,))) as plant:
-            app = plant.app()
-            for policy, mode in (("Aes256_Sha256_RsaPss", 3), ("Basic256Sha256", 2)):
-                made = await client(plant, app, policy=policy, mode=mode)
-                await made.connect_socket()
-                await made.send_hello()
-                with pytest.raises((ua.UaError, ConnectionError, TimeoutError)):
-                    await made.open_secure_channel()
-                made.disconnect_socket()
-            old = Client(plant.url)
-            await old.set_security(
-                security_policies.SecurityPolicyBasic128Rsa15,
-                str(app.der),
-                str(app.pem),
-                server_certificate=str(plant.pki / "own" / "certificate.der"),
-            )
-            await old.connect_socket()
-            await old.send_hello()
-            with pytest.raises((ua.UaError, ConnectionError, TimeoutError)):
-                await old.open_secure_channel()
-            old.disconnect_socket()
-            assert "is not offered" in causes(plant, "connection closed")
-
-    asyncio.run(scenario())
-
-
-def test_who_logs_in_and_who_is_refused_is_on_record(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        plant = Plant(tmp_path)
-        async with running(plant):
-            app = plant.app()
-            async with await client(plant, app):
-                pass
-            assert await refused(await client(plant, app, password="a guess"))
-            assert await refused(await client(plant, plant.app("stranger", trusted=False)))
-        (file,) = (plant.port.state_dir / "audit").glob("opcua-ua-*.jsonl")
-        lines = [json.loads(line) for line in file.read_text().splitlines()]
-        assert [line["event"] for line in lines] == ["login", "login refused", "connection closed"]
-        assert lines[0]["user"] == "operator" and lines[1]["client"] == "client" and "stranger" in lines[2]["cause"]
-        assert "guess" not in file.read_text()
 
     asyncio.run(scenario())
 

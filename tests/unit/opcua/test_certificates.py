@@ -11,8 +11,8 @@ import pytest
 
 from protocols.opcua.certificates import load_certificate
 from tests.kit.opcuaapp import App
+from tests.kit.opcuaattacks import causes, refused, witnessed
 from tests.kit.opcuakit import Plant, client, running
-from tests.unit.opcua.test_attacks import causes, refused, witnessed
 
 
 @pytest.mark.parametrize(

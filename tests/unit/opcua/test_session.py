@@ -11,8 +11,8 @@ from asyncua import ua
 
 from gateway.users.store import read_users, write_users
 from tests.contract.server_suite import until
+from tests.kit.opcuaattacks import bare_session
 from tests.kit.opcuakit import PASSWORD, POLICIES, Plant, client, running
-from tests.unit.opcua.test_attacks import bare_session
 
 
 @pytest.mark.parametrize("policy", POLICIES)
