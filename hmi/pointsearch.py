@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.addresses import Addresses
+from gateway.addresses import Addresses, Uses
 from gateway.points.model import Kind, PointCatalogue
 from hmi.wordindex import WordIndex
 
@@ -58,8 +58,7 @@ class PointIndex:
         order = sorted(range(len(keys)), key=keys.__getitem__)
         self._order: NDArray[np.uint32] = np.array(order, np.uint32)
         self._keys = [keys[row] for row in order]
-        texts = _texts(catalogue, addresses)
-        self._words = WordIndex(texts[row] for row in order)
+        self._words = WordIndex(_texts(catalogue, addresses, order))
         self._children = _children(catalogue.names[row] for row in order)
 
     def find(self, wish: Wish) -> NDArray[np.uint32]:
@@ -90,20 +89,22 @@ class PointIndex:
         return devices.index(name) if name in devices else len(devices)
 
 
-def _texts(catalogue: PointCatalogue, addresses: Addresses) -> list[str]:
-    """Of each row: name, description, device, and every address."""
-    where: list[list[str]] = [[] for _ in catalogue.names]
-    for uses in addresses.uses:
-        who = f"{uses.server} {uses.master}"
-        for row, address in zip(uses.rows.tolist(), uses.addresses, strict=True):
-            where[row].append(f"{who} {address}")
-    sources = addresses.sources or [""] * len(where)
-    devices = ["", *catalogue.devices]
-    columns = zip(catalogue.names, catalogue.descriptions, catalogue.device.tolist(), sources, where, strict=True)
-    return [
-        f"{name}\n{description}\n{devices[device + 1]}\n{source}\n{' '.join(uses)}".lower()
-        for name, description, device, source, uses in columns
-    ]
+def _texts(catalogue: PointCatalogue, addresses: Addresses, order: Iterable[int]) -> Iterator[str]:
+    """Of each row in this order: name, description, device, and every address; one by one, for they are long."""
+    size = len(catalogue.names)
+    sources, devices, device = addresses.sources or [""] * size, ["", *catalogue.devices], catalogue.device.tolist()
+    masters = [(f"{uses.server} {uses.master}", uses.addresses, _places(uses, size)) for uses in addresses.uses]
+    for row in order:
+        where = " ".join(f"{who} {words[place[row]]}" for who, words, place in masters if place[row] >= 0)
+        name, description = catalogue.names[row], catalogue.descriptions[row]
+        yield f"{name}\n{description}\n{devices[device[row] + 1]}\n{sources[row]}\n{where}".lower()
+
+
+def _places(uses: Uses, size: int) -> NDArray[np.int32]:
+    """By row: where in the use it stands; -1: not at all."""
+    places = np.full(size, -1, np.int32)
+    places[uses.rows] = np.arange(len(uses.rows), dtype=np.int32)
+    return places
 
 
 def _children(names: Iterator[str]) -> dict[str, list[Folder]]:

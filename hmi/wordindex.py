@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-_SEPARATOR: Final = b"\n"
+_SEPARATOR: Final = ord("\n")
 
 
 class WordIndex:
@@ -17,21 +18,20 @@ class WordIndex:
     def __init__(self, texts: Iterable[str]) -> None:
         """Texts in lower case; each is known by its number in the order given."""
         ids: dict[str, int] = {}
-        words: list[int] = []
-        ends: list[int] = []
+        found, sizes = array("i"), array("i")
         for text in texts:
-            words += [ids.setdefault(word, len(ids)) for word in text.split()]
-            ends.append(len(words))
-        self._size = len(ends)
-        owners = np.repeat(np.arange(self._size, dtype=np.uint32), np.diff(np.array([0, *ends])))
-        by_word = np.argsort(np.array(words, np.int64), kind="stable")
-        self._owners: NDArray[np.uint32] = owners[by_word]
-        counts = np.bincount(np.array(words, np.intp), minlength=len(ids))
+            parts = text.split()
+            found.extend([ids.setdefault(word, len(ids)) for word in parts])
+            sizes.append(len(parts))
+        self._size = len(sizes)
+        words = np.frombuffer(found, np.int32)
+        owners = np.repeat(np.arange(self._size, dtype=np.uint32), np.frombuffer(sizes, np.int32))
+        self._owners: NDArray[np.uint32] = owners[np.argsort(words, kind="stable")]
+        counts = np.bincount(words, minlength=len(ids))
         self._starts: NDArray[np.int64] = np.concatenate(([0], np.cumsum(counts)))
-        encoded = [word.encode("utf-8", "surrogatepass") for word in ids]
-        lengths = np.array([len(word) + 1 for word in encoded], np.int64)
-        self._begins: NDArray[np.int64] = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))[:-1]
-        self._octets = np.frombuffer(_SEPARATOR.join(encoded), np.uint8)
+        self._octets = np.frombuffer("\n".join(ids).encode("utf-8", "surrogatepass"), np.uint8)
+        ends = np.flatnonzero(self._octets == _SEPARATOR)
+        self._begins: NDArray[np.int64] = np.concatenate((np.zeros(1, np.int64), ends + 1))[: len(ids)]
         self._common = np.bincount(self._octets, minlength=256)
 
     def having(self, word: str) -> NDArray[np.bool_]:
