@@ -21,8 +21,8 @@ from bench.system import free_port, workspace
 from gateway.contracts import Place, Report
 from gateway.contracts.settings import MasterRowSource, MasterSource, ServerSource
 from gateway.points import Kind, Point, PointCatalogue
-from gateway.processplans import WorkerPlan
-from gateway.siteplan import ServerEntry
+from gateway.processes.plans import WorkerPlan
+from gateway.site.plan import ServerEntry
 from protocols.dnp3.settings import SETTINGS
 
 __all__ = ["MasterProcess", "Peer", "Product", "cpu_s", "has_peer", "memory_mb", "on_disk", "peer", "product", "reader"]

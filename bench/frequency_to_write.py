@@ -27,7 +27,7 @@ from bench.dnp3_rig import MasterProcess, reader
 from bench.iec104_rig import end
 from bench.result import Result, percentile
 from gateway.config import load_site
-from gateway.priority import RT_PRIORITY
+from gateway.processes.priority import RT_PRIORITY
 from protocols.c37118 import simulator
 
 DEVICES = 10

@@ -14,8 +14,8 @@ from bench.iec104_rig import Product, serving
 from bench.opcua_rig import catalogue
 from bench.system import free_port, workspace
 from gateway.config import load_site
-from gateway.processplans import ScreenPlan
-from gateway.siteplan import SitePlan
+from gateway.processes.plans import ScreenPlan
+from gateway.site.plan import SitePlan
 from gateway.users.store import User, hash_password, write_users
 from hmi.plan import HmiPlan
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.opcua_rig import catalogue
 from bench.result import Result
-from gateway.addresses import Addresses, Uses
+from gateway.site.addresses import Addresses, Uses
 from hmi.pointsearch import PointIndex, Wish
 
 POINTS: Final = 100_000

@@ -22,8 +22,6 @@ import numpy as np
 import psutil
 
 from bench.system import free_port, workspace
-from gateway.child import PLAN_FD, READY, STATUS_FD
-from gateway.childprocess import child_command, child_environment
 from gateway.contracts import Place, Report
 from gateway.contracts.command import Command, OnOutcome
 from gateway.contracts.settings import MasterRowSource, MasterSource, ServerSource
@@ -34,8 +32,10 @@ from gateway.feed.ring import ChangeRing
 from gateway.log import get_log
 from gateway.points import Changes, Kind, Point, PointCatalogue
 from gateway.points.table import PointTable
-from gateway.processplans import ScreenPlan, WorkerPlan
-from gateway.siteplan import ServerEntry
+from gateway.processes.child import PLAN_FD, READY, STATUS_FD
+from gateway.processes.childprocess import child_command, child_environment
+from gateway.processes.plans import ScreenPlan, WorkerPlan
+from gateway.site.plan import ServerEntry
 from protocols.iec104.settings import SETTINGS
 
 C104_SERVER: Final = Path(__file__).resolve().parents[1] / "tests" / "peers" / "c104_server.py"

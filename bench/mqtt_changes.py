@@ -31,7 +31,7 @@ from gateway.config import load_site
 from gateway.feed.mirror import Mirror
 from gateway.log import get_log
 from gateway.points.change import changes
-from gateway.trace import TraceRing
+from gateway.tracing.trace import TraceRing
 from protocols.mqtt.client import WINDOW
 from protocols.mqtt.driver import MqttDriver
 from protocols.mqtt.server import MqttServer

@@ -21,8 +21,8 @@ import numpy as np
 from bench.iec104_rig import Product, cpu_s, end, serving
 from bench.system import free_port, workspace
 from gateway.points import Kind, PointCatalogue
-from gateway.processplans import WorkerPlan
-from gateway.siteplan import ServerEntry
+from gateway.processes.plans import WorkerPlan
+from gateway.site.plan import ServerEntry
 from protocols.opcua.plan import LimitPlan, ServerPlan
 
 __all__ = ["CLIENT", "PEER", "Client", "Product", "Stalls", "Stock", "catalogue", "cpu_s", "has_client", "plan"]

@@ -19,7 +19,7 @@ from gateway.cli.users import add_user_command
 from gateway.terminal import CommandParser, Exit, misused, refuse
 
 if TYPE_CHECKING:
-    from gateway.siteplan import SitePlan
+    from gateway.site.plan import SitePlan
 
 # Each command imports what it needs when it runs: `gridgate run` is to stay small.
 # ruff: noqa: PLC0415

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.audit import AuditLog
-from gateway.authority import Authority
-from gateway.claim import Claim, ClaimFailed, Refusal
-from gateway.commandrecord import CommandRecord, check_names
+from gateway.commanding.authority import Authority
+from gateway.commanding.claim import Claim, ClaimFailed, Refusal
+from gateway.commanding.fastwrites import FastWrites
+from gateway.commanding.record import CommandRecord, check_names
 from gateway.contracts.command import Action, Command, OnOutcome, Outcome, Reason, Stage
 from gateway.contracts.driver import Write, WriteLost, WriteRefused
 from gateway.contracts.log import Log
-from gateway.fastwrites import FastWrites
 from gateway.points.change import Changes
 from gateway.points.model import NO_ROW, Kind, PointCatalogue
 from gateway.points.quality import UNUSABLE

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from gateway import registry
-from gateway.addresses import Addresses, addresses
 from gateway.alarms import AlarmCatalogue, Priority
 from gateway.alarms.section import AUDIT_FAILING, AlarmSection, audit_seed, device_seeds, master_seeds
 from gateway.contracts import ConfigError, FieldSettings, MasterSystemRows, Place, Problem, Report
@@ -31,13 +30,14 @@ from gateway.points.calculated import CalculatedPoint, order
 from gateway.points.expression import Expression, ExpressionError
 from gateway.points.model import KIND_BY_WORD, NO_ROW, Kind
 from gateway.refusals import refused_point
-from gateway.sitemaps import FLOAT_COLUMNS, MapReader, alarm_wish, check_alarm, check_limits
-from gateway.sitemodel import CalculatedSettings, SiteSettings
-from gateway.siteplan import DeviceSystemRows, ServerEntry, SitePlan
-from gateway.sitepoints import SYSTEM, SitePoints
-from gateway.sitescreen import check_screen, screen_holders, screen_rights
-from gateway.sitesection import Section
-from gateway.siteservers import (
+from gateway.site.addresses import Addresses, addresses
+from gateway.site.maps import FLOAT_COLUMNS, MapReader, alarm_wish, check_alarm, check_limits
+from gateway.site.model import CalculatedSettings, SiteSettings
+from gateway.site.plan import DeviceSystemRows, ServerEntry, SitePlan
+from gateway.site.points import SYSTEM, SitePoints
+from gateway.site.screen import check_screen, screen_holders, screen_rights
+from gateway.site.section import Section
+from gateway.site.servers import (
     CheckedServer,
     CompiledServer,
     check_servers,
@@ -46,8 +46,8 @@ from gateway.siteservers import (
     server_uses,
     unique_names,
 )
-from gateway.substitution import substitute
-from gateway.yamlfile import read_yaml
+from gateway.site.substitution import substitute
+from gateway.site.yamlfile import read_yaml
 
 
 def load_site(path: Path) -> SitePlan:

@@ -24,9 +24,9 @@ from gateway.alarms.service import AlarmService
 from gateway.alarms.store import AlarmStore
 from gateway.alarms.summary import AlarmSystemRows
 from gateway.audit import AuditLog
-from gateway.authority import Authority, rights_by_master
-from gateway.child import Child
-from gateway.claim import Refusal
+from gateway.commanding.authority import Authority, rights_by_master
+from gateway.commanding.claim import Refusal
+from gateway.commanding.fastwrites import FastWrites
 from gateway.commands import CommandBroker
 from gateway.contracts.command import Action, Command, OnOutcome, Outcome, Reason, Stage
 from gateway.contracts.driver import DeviceState, FieldDriver, OnWritten, Write, WriteLost, WriteTicket
@@ -34,7 +34,6 @@ from gateway.contracts.log import Log
 from gateway.control.runner import ControlRunner
 from gateway.control.store import ControlStore
 from gateway.control.view import control_view
-from gateway.fastwrites import FastWrites
 from gateway.feed.address import socket_path
 from gateway.feed.hub import FeedHub
 from gateway.feed.ring import ChangeRing
@@ -46,8 +45,9 @@ from gateway.points.chatter import ChatterFilter
 from gateway.points.model import NO_ROW
 from gateway.points.quality import Quality
 from gateway.points.table import PointTable
-from gateway.priority import before_others
-from gateway.siteplan import SitePlan
+from gateway.processes.child import Child
+from gateway.processes.priority import before_others
+from gateway.site.plan import SitePlan
 
 SWEEP_S: Final = 0.05
 RING_CHANGES: Final = 500_000

@@ -12,7 +12,7 @@ from gateway.cli.session import NotRunningError, connected
 from gateway.contracts.doctor import Doctor, Finding, Live, Patient, Verdict
 from gateway.feed.address import socket_path
 from gateway.points.quality import UNUSABLE, Quality
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 
 _COUNTERS_S: Final = 2.0
 _SHOWN: Final = 8

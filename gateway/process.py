@@ -9,14 +9,14 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from gateway.child import Child, read_plan, run_child
 from gateway.log import setup
+from gateway.processes.child import Child, read_plan, run_child
 from gateway.terminal import complain
 
 
 def _core() -> None:
     from gateway.core import core_main  # noqa: PLC0415 - a process loads only what its role needs
-    from gateway.siteplan import SitePlan  # noqa: PLC0415
+    from gateway.site.plan import SitePlan  # noqa: PLC0415
 
     plan: SitePlan = read_plan()
     setup("core", plan.log_level)
@@ -25,7 +25,7 @@ def _core() -> None:
 
 
 def _worker() -> None:
-    from gateway.processplans import WorkerPlan  # noqa: PLC0415
+    from gateway.processes.plans import WorkerPlan  # noqa: PLC0415
     from gateway.worker import worker_main  # noqa: PLC0415
 
     plan: WorkerPlan = read_plan()
@@ -47,7 +47,7 @@ def _historian() -> None:
 
 def _screen() -> None:
     from gateway import registry  # noqa: PLC0415
-    from gateway.processplans import ScreenPlan  # noqa: PLC0415
+    from gateway.processes.plans import ScreenPlan  # noqa: PLC0415
 
     plan: ScreenPlan = read_plan()
     setup("hmi", plan.site.log_level)
@@ -60,7 +60,7 @@ def _compile(site: str, state_dir: str) -> None:
     """Load and check the site; write the plans of all processes to standard output as one pickle."""
     from gateway.config import load_site, render  # noqa: PLC0415
     from gateway.contracts.places import ConfigError, Report  # noqa: PLC0415
-    from gateway.processplans import process_plans  # noqa: PLC0415
+    from gateway.processes.plans import process_plans  # noqa: PLC0415
 
     _recover(Path(site))
     try:
@@ -76,7 +76,7 @@ def _compile(site: str, state_dir: str) -> None:
 
 def _recover(site: Path) -> None:
     """A replacement of the site's files that was cut off is undone before anybody reads them."""
-    from gateway.configfiles import recover  # noqa: PLC0415
+    from gateway.site.files import recover  # noqa: PLC0415
 
     try:
         if recover(site):
@@ -88,7 +88,7 @@ def _recover(site: Path) -> None:
 
 def _check(site: str, root: str) -> None:
     """Check a site; write ``{problems, digests, summary, points, masters}`` to standard output as JSON."""
-    from gateway.sitecheck import checked  # noqa: PLC0415
+    from gateway.site.check import checked  # noqa: PLC0415
 
     sys.stdout.write(checked(Path(site), Path(root)) + "\n")
 

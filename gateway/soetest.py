@@ -22,8 +22,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway import registry
-from gateway.child import PLAN_FD, READY, STATUS_FD
-from gateway.childprocess import child_command, child_environment
 from gateway.contracts.command import Command, OnOutcome, Outcome, Reason, Stage
 from gateway.contracts.selftest import SoeSelftest, SoeTally
 from gateway.core import RING_CHANGES, next_epoch
@@ -35,8 +33,10 @@ from gateway.feed.ring import ChangeRing
 from gateway.log import get_log
 from gateway.points.change import Changes
 from gateway.points.table import PointTable
-from gateway.processplans import WorkerPlan
-from gateway.siteplan import ServerEntry, SitePlan
+from gateway.processes.child import PLAN_FD, READY, STATUS_FD
+from gateway.processes.childprocess import child_command, child_environment
+from gateway.processes.plans import WorkerPlan
+from gateway.site.plan import ServerEntry, SitePlan
 
 BATCH: Final = 500
 """Changes that come at once, as from a busy site."""

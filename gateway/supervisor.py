@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Final
 
 from setproctitle import setproctitle
 
-from gateway.child import ProcessPlans
-from gateway.childprocess import ChildProcess, compile_command, compile_environment
-from gateway.departure import Departure
 from gateway.log import get_log, setup
 from gateway.logfiles import FOLDER as LOG_FOLDER
-from gateway.reloads import Reloads
-from gateway.supervisorport import SupervisorPort, supervisor_path
-from gateway.systemd import notify, watchdog_s
+from gateway.processes.child import ProcessPlans
+from gateway.processes.childprocess import ChildProcess, compile_command, compile_environment
+from gateway.processes.departure import Departure
+from gateway.processes.port import SupervisorPort, supervisor_path
+from gateway.processes.reloads import Reloads
+from gateway.processes.systemd import notify, watchdog_s
 
 if TYPE_CHECKING:
     from gateway.contracts.log import Log

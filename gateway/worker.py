@@ -15,7 +15,6 @@ from gateway import registry
 from gateway.alarms.catalogue import AlarmCatalogue
 from gateway.alarms.mirror import AlarmMirror
 from gateway.alarms.model import AlarmRecord
-from gateway.child import Child
 from gateway.contracts.command import CommandPort
 from gateway.contracts.history import HistoryReader
 from gateway.contracts.log import Log
@@ -23,13 +22,14 @@ from gateway.contracts.server import AlarmsView, OutputServer, TableView
 from gateway.feed.address import socket_path
 from gateway.feed.client import FeedClient
 from gateway.history.ondemand import HistoryOnDemand
-from gateway.inspection import Inspection, inspection_path
 from gateway.log import get_log
 from gateway.points.change import Changes, Rows, Values, changes
 from gateway.points.model import PointCatalogue
-from gateway.processplans import WorkerPlan
+from gateway.processes.child import Child
+from gateway.processes.plans import WorkerPlan
 from gateway.refusals import refused_point
-from gateway.trace import TraceRing
+from gateway.tracing.inspection import Inspection, inspection_path
+from gateway.tracing.trace import TraceRing
 
 REFUSED_EVERY_S: Final = 1.0
 

@@ -18,7 +18,7 @@ from gateway.feed.client import FeedClient
 from gateway.history.reader import HistoryReader
 from gateway.points.change import Changes
 from gateway.points.model import NO_ROW, PointCatalogue
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from hmi.access.person import Person
 from hmi.plan import HmiPlan
 from hmi.refusal import Refusal
@@ -41,7 +41,7 @@ class Desk:
         self.on_alarms: list[Callable[[list[AlarmRecord]], None]] = []
         """Called with alarm events in order."""
         self.on_records: list[Callable[[dict[str, Any]], None]] = []
-        """Called with every step of a command, and of what control does by itself; see `gateway.commandrecord`."""
+        """Called with every step of a command, and of what control does by itself; see `gateway.commanding.record`."""
         self.background: list[Callable[[], Coroutine[Any, Any, None]]] = [self.stream.refresh_ages]
         """Run for as long as the process serves; none of them is to end."""
         self._disk = ThreadPoolExecutor(1, "hmi-disk")

@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.control.unit import Unit
 from gateway.points.model import NO_ROW
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from hmi.sitedevices import SiteDevice, Sort, site_devices, tokens
 
 _FEEDERS: Final = (Sort.BATTERY, Sort.CONVERTER, Sort.SOLAR, Sort.WIND, Sort.GENERATOR, Sort.LOAD)

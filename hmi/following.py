@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from gateway.contracts.server import LinkName
 from gateway.feed.address import short_path
-from gateway.inspection import inspection_path
-from gateway.siteplan import SitePlan
-from gateway.tracereader import Listener, TraceError, tell
+from gateway.site.plan import SitePlan
+from gateway.tracing.inspection import inspection_path
+from gateway.tracing.reader import Listener, TraceError, tell
 
 _LINE_BYTES: Final = 4 << 20
 _AT_ONCE: Final = 32

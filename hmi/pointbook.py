@@ -12,10 +12,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.addresses import Addresses, Uses
 from gateway.alarms.model import AlarmRecord
 from gateway.points.change import Changes
 from gateway.points.quality import UNUSABLE, Quality
+from gateway.site.addresses import Addresses, Uses
 from hmi.desk import Desk
 from hmi.pointsearch import PointIndex, Wish
 

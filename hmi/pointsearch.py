@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.addresses import Addresses, Uses
 from gateway.points.model import Kind, PointCatalogue
+from gateway.site.addresses import Addresses, Uses
 from hmi.wordindex import WordIndex
 
 _DIGITS: Final = re.compile(r"\d+")

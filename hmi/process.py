@@ -16,15 +16,15 @@ import uvicorn
 
 from gateway.alarms.model import AlarmRecord
 from gateway.audit import AuditLog
-from gateway.child import Child
 from gateway.contracts.log import Log
 from gateway.contracts.screen import SCREEN
 from gateway.feed.address import socket_path
 from gateway.feed.client import FeedClient
 from gateway.log import get_log
 from gateway.points.change import Changes
-from gateway.processplans import ScreenPlan
-from gateway.siteplan import SitePlan
+from gateway.processes.child import Child
+from gateway.processes.plans import ScreenPlan
+from gateway.site.plan import SitePlan
 from gateway.tls.door import TlsDoor
 from gateway.tls.findings import findings
 from hmi.access.door import Door

@@ -12,7 +12,7 @@ from gateway.contracts.places import Place, Report, nearest
 from gateway.contracts.settings import PeerAddress, Strict
 from gateway.points.expression import near_names
 from gateway.points.model import PointCatalogue
-from gateway.sitesection import Section
+from gateway.site.section import Section
 from gateway.tls.findings import findings
 from gateway.tls.plan import TlsPlan
 from hmi.drawing import clean_drawing
@@ -49,7 +49,7 @@ class HmiSettings(Strict):
 
 
 class HmiSection:
-    """How the section is read; see `gateway.sitescreen.ScreenSettings`."""
+    """How the section is read; see `gateway.site.screen.ScreenSettings`."""
 
     model = HmiSettings
 

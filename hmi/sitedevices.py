@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.points.model import Kind, PointCatalogue
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 
 KW: Final = {"kW": 1.0, "MW": 1000.0, "W": 0.001}
 """kW of the units in which a power may be given."""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.contracts.server import LinkName
-from gateway.siteplan import ServerEntry, SitePlan
-from gateway.tracereader import Described, TraceError, describers
+from gateway.site.plan import ServerEntry, SitePlan
+from gateway.tracing.reader import Described, TraceError, describers
 from hmi.following import follow_trace
 from hmi.stream import Stream
 

@@ -18,7 +18,7 @@ from gateway.alarms.units import unit_class
 from gateway.contracts.places import Place, Report
 from gateway.points.expression import Expression, ExpressionError
 from gateway.points.model import Kind, PointCatalogue
-from gateway.sitemaps import AlarmWish
+from gateway.site.maps import AlarmWish
 
 _LIMIT_COLUMNS: Final = {
     Condition.LL: "alarm_ll",

@@ -15,10 +15,10 @@ from gateway.alarms.settings import AlarmRow, AlarmSettings
 from gateway.alarms.summary import ACKNOWLEDGE_ALL, GROUP_POINTS, SUMMARY_POINTS, AlarmSystemRows
 from gateway.contracts import MasterSystemRows, Place, Report
 from gateway.points.model import NO_ROW, Kind, PointCatalogue
-from gateway.sitemaps import MapReader
-from gateway.siteplan import DeviceSystemRows
-from gateway.sitepoints import SitePoints
-from gateway.sitesection import Section
+from gateway.site.maps import MapReader
+from gateway.site.plan import DeviceSystemRows
+from gateway.site.points import SitePoints
+from gateway.site.section import Section
 
 DEVICE_LOST_S: Final = 5.0
 MASTER_GONE_S: Final = 60.0

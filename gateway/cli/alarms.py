@@ -20,7 +20,7 @@ from gateway.cli.session import NotRunningError, connected, subject_command
 from gateway.contracts.command import Action
 from gateway.contracts.places import nearest
 from gateway.feed.client import FeedClient
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from gateway.terminal import Exit, complain, misused
 
 ACTIONS: Final = {

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from gateway.history.archive import Archive
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from gateway.terminal import answer, refuse
 
 

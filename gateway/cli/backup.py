@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from gateway import __version__
-from gateway.configfiles import common_root, config_files
-from gateway.siteplan import SitePlan
+from gateway.site.files import common_root, config_files
+from gateway.site.plan import SitePlan
 from gateway.terminal import Progress, answer
 
 MANIFEST: Final = "manifest.json"

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.config import load_site, render, summary
 from gateway.contracts.places import ConfigError, Report
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from gateway.terminal import Exit, answer
 
 

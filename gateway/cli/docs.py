@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway import registry
 from gateway.contracts.server import DocumentWriter
-from gateway.siteplan import ServerEntry, SitePlan
+from gateway.site.plan import ServerEntry, SitePlan
 from gateway.terminal import answer, refuse
 
 

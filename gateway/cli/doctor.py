@@ -10,7 +10,7 @@ from typing import Any, Final
 from gateway.contracts.doctor import Finding, Patient, Verdict
 from gateway.contracts.places import nearest
 from gateway.examination import examine
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from gateway.terminal import Colour, answer, paint, refuse
 
 _COLOURS: Final = {"ok": Colour.GREEN, "note": Colour.YELLOW, "FAULT": Colour.RED}

@@ -9,7 +9,7 @@ from typing import Final
 from gateway.control.evidence.analysis import analyse
 from gateway.control.evidence.files import ExcursionFileError, folder, load
 from gateway.control.evidence.report import write_report
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from gateway.terminal import answer, complain, refuse
 
 _LISTED: Final = (

@@ -16,7 +16,7 @@ from gateway.control.evidence.drooptest import DroopTest, DroopTestError, droop_
 from gateway.control.frequency.plan import DroopPlan
 from gateway.control.frequency.profiles import Profile, ProfileError, load_profile
 from gateway.points.quality import UNUSABLE
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from gateway.terminal import answer
 
 __all__ = ["DroopTestError", "DroopTestOptions", "droop_test"]

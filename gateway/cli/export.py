@@ -16,7 +16,7 @@ import numpy as np
 
 from gateway.history.reader import HistoryReader
 from gateway.history.rows import BUCKET_HEAD, SAMPLE_HEAD, bucket_rows, iso, sample_rows
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from gateway.terminal import Progress
 
 _MAX_BUCKETS: Final = 10_000_000

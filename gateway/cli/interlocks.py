@@ -16,7 +16,7 @@ from gateway.contracts.places import nearest
 from gateway.control.interlock.plan import Interlock
 from gateway.control.plan import ControlPlan
 from gateway.feed.mirror import Mirror
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from gateway.terminal import misused, refuse
 
 ACTIONS: Final = {

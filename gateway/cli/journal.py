@@ -17,9 +17,9 @@ from gateway.events import Events, journal_path
 from gateway.events.store import BindingName, Contents, DamagedJournal, JournalStore
 from gateway.points.model import PointCatalogue
 from gateway.points.quality import ALL_FLAGS, Quality
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from gateway.terminal import complain, refuse
-from gateway.tracereader import TraceError
+from gateway.tracing.reader import TraceError
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from gateway.contracts.places import nearest
 from gateway.feed.mirror import Mirror
 from gateway.points.model import Kind, Point, PointCatalogue
 from gateway.points.quality import Quality
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from gateway.terminal import Colour, Exit, answer, fitted, paint, refuse
 
 _DOUBLE_WORDS: Final = ("intermediate", "open", "closed", "bad")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.terminal import Exit, refuse
 
 if TYPE_CHECKING:
-    from gateway.siteplan import SitePlan
+    from gateway.site.plan import SitePlan
 
 _WAIT_S: Final = 150.0
 Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
@@ -34,7 +34,7 @@ def add_reload_command(add: Add, add_site: Callable[[argparse.ArgumentParser], N
 def reload_site(plan: SitePlan, arguments: argparse.Namespace) -> int:
     """Ask the supervisor; 0 when the new configuration serves, 1 when it does not. Raises `NotRunningError`."""
     from gateway.cli.session import NotRunningError  # noqa: PLC0415
-    from gateway.supervisorport import ask_supervisor  # noqa: PLC0415
+    from gateway.processes.port import ask_supervisor  # noqa: PLC0415
 
     request = {"do": "reload", "who": getpass.getuser(), "reason": arguments.reason}
     try:

@@ -6,10 +6,10 @@ import sys
 from typing import Any, Final
 
 from gateway.cli.trace import find_master
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from gateway.soetest import SoeOptions, SoeResult, SoeTestError, soe_test
 from gateway.terminal import Progress, answer, refuse
-from gateway.tracereader import TraceError
+from gateway.tracing.reader import TraceError
 
 
 def selftest_soe(plan: SitePlan, master: str, options: SoeOptions, as_json: bool = False) -> int:

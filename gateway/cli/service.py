@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.paths import shipped
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from gateway.terminal import Exit, refuse
 
 _NAME: Final = "gridgate.service"

@@ -16,7 +16,7 @@ from gateway.feed.client import FeedClient
 from gateway.log import get_log
 from gateway.points.change import Changes
 from gateway.points.model import NO_ROW
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 
 CONNECT_S: Final = 3.0
 COMMAND_S: Final = 15.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.config import load_site, render
 from gateway.contracts.places import ConfigError
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 
 
 def load(arguments: argparse.Namespace) -> SitePlan:

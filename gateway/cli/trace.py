@@ -15,9 +15,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from gateway.cli.session import NotRunningError
 from gateway.contracts.places import nearest
 from gateway.contracts.server import FrameDescriber, LinkName
-from gateway.siteplan import ServerEntry, SitePlan
+from gateway.site.plan import ServerEntry, SitePlan
 from gateway.terminal import refuse
-from gateway.tracereader import CaptureFile, Described, Listener, ServerNotRunning, TraceError, describers, lines, tell
+from gateway.tracing.reader import (
+    CaptureFile,
+    Described,
+    Listener,
+    ServerNotRunning,
+    TraceError,
+    describers,
+    lines,
+    tell,
+)
 
 STANDARD_OUTPUT: Final = "-"
 _ARROWS: Final = {True: "->", False: "<-"}

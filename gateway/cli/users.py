@@ -20,7 +20,7 @@ from gateway.terminal import answer, refuse
 from gateway.users.roles import Role
 
 if TYPE_CHECKING:
-    from gateway.siteplan import SitePlan
+    from gateway.site.plan import SitePlan
     from gateway.users.store import User
 
 # ruff: noqa: PLC0415 - argon2 and YAML are loaded when the command runs

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from typing import Final, Protocol
 
-from gateway.claim import ClaimFailed, Refusal
+from gateway.commanding.claim import ClaimFailed, Refusal
 from gateway.contracts.command import Command, Reason
 from gateway.contracts.driver import Write, WriteLost, WriteRefused
 from gateway.control.controller import PriorityClass

@@ -23,8 +23,8 @@ from gateway.control.settings import ControlSettings, InterlockRow, UnitSettings
 from gateway.control.unit import Fallback, SafeState, Unit
 from gateway.points.expression import ExpressionError
 from gateway.points.model import NO_ROW, Kind, PointCatalogue
-from gateway.sitepoints import SitePoints
-from gateway.sitesection import Section
+from gateway.site.points import SitePoints
+from gateway.site.section import Section
 
 _STATES: Final = {Kind.BINARY: (0.0, 1.0), Kind.DOUBLE: (0.0, 1.0, 2.0, 3.0)}
 _UNIT_EFFECTS: Final = frozenset(EffectKind) - {EffectKind.WRITE}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.contracts import Place, Report
 from gateway.points.model import NO_ROW, Kind, PointCatalogue
-from gateway.sitepoints import SitePoints
+from gateway.site.points import SitePoints
 
 
 @dataclass(frozen=True, slots=True)

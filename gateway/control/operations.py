@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from gateway.claim import Refusal
+from gateway.commanding.claim import Refusal
 from gateway.commands import CommandBroker
 from gateway.contracts.command import Action, Command, Reason
 from gateway.control.cycle import ControlCycle

@@ -11,7 +11,8 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.claim import Refusal
+from gateway.commanding.claim import Refusal
+from gateway.commanding.fastwrites import Overtaken
 from gateway.commands import CommandBroker
 from gateway.contracts.command import Command, Reason
 from gateway.contracts.driver import Write, WriteLost, WriteRefused
@@ -32,7 +33,6 @@ from gateway.control.store import ControlStore, StoreLost
 from gateway.control.targetclaims import target_claims
 from gateway.control.watchdog import Watchdog
 from gateway.control.write import ControlWrite
-from gateway.fastwrites import Overtaken
 from gateway.points.change import Changes, Qualities, Rows, Times, Values
 from gateway.points.model import NO_ROW
 from gateway.points.quality import Quality

@@ -17,8 +17,8 @@ from gateway.control.plan import RunnerRows
 from gateway.control.settings import ControlSettings, InterlockRow, UnitSettings
 from gateway.control.unit import UnitRows
 from gateway.points.model import NO_ROW, Kind
-from gateway.sitemaps import MapReader
-from gateway.sitesection import Section
+from gateway.site.maps import MapReader
+from gateway.site.section import Section
 
 AddPoint = Callable[[str, Kind, Place, str], int]
 """(name below ``system/``, kind, place, description) -> row."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from gateway.claim import Claim, ClaimFailed, Refusal
+from gateway.commanding.claim import Claim, ClaimFailed, Refusal
 from gateway.contracts.command import Command, Reason
 from gateway.control.claims import ClaimHost
 from gateway.control.controller import Controller, PriorityClass

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from gateway.childprocess import child_command, child_environment
 from gateway.paths import shipped
+from gateway.processes.childprocess import child_command, child_environment
 from gateway.supervisor import run_site
 
 

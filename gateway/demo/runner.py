@@ -30,7 +30,7 @@ from gateway.contracts import ConfigError, DriverPlan, FieldSimulator
 from gateway.demo.orders import LineSplitter, OrderError, parse
 from gateway.demo.site import SimulatedPlan, SimulatedSite
 from gateway.demo.welcome import first_password, welcome
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from gateway.terminal import refuse
 
 TICK_S: Final = 0.03

@@ -23,7 +23,7 @@ Build = Callable[[str, DriverPlan], FieldSimulator]
 
 
 class SimulatedPlan(Protocol):
-    """What a simulation needs of a `gateway.siteplan.SitePlan`."""
+    """What a simulation needs of a `gateway.site.plan.SitePlan`."""
 
     @property
     def catalogue(self) -> PointCatalogue: ...

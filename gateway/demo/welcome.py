@@ -15,7 +15,7 @@ from typing import Any, Final
 import yaml
 
 from gateway.cli.users import screen_users
-from gateway.siteplan import ServerEntry, SitePlan
+from gateway.site.plan import ServerEntry, SitePlan
 from gateway.users.roles import FIRST_USER
 
 SHOWN: Final = (

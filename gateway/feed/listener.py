@@ -51,5 +51,5 @@ class RecordListener(Protocol):
     """What a reader is told that wants to know of commands."""
 
     def feed_record(self, record: dict[str, Any]) -> None:
-        """A step of a command, or of what control does by itself, as `gateway.commandrecord` has it."""
+        """A step of a command, or of what control does by itself, as `gateway.commanding.record` has it."""
         ...

@@ -16,8 +16,8 @@ from gateway.history.archive import LEAST_DAYS
 from gateway.history.influx.lines import TAGS
 from gateway.history.plan import HistoryPlan, HistorySystemRows, InfluxPlan, RecordingPlan, Retention
 from gateway.points.model import Kind, PointCatalogue
-from gateway.sitemaps import CheckedMap, MapReader
-from gateway.sitesection import Section
+from gateway.site.maps import CheckedMap, MapReader
+from gateway.site.section import Section
 
 _GB: Final = 1 << 30
 Tag = Literal["site", "device", "point", "unit", "kind"]

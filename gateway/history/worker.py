@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from gateway.child import Child
 from gateway.contracts.log import Log
 from gateway.feed.address import socket_path
 from gateway.feed.client import FeedClient
@@ -33,6 +32,7 @@ from gateway.history.writer import HistoryWriter
 from gateway.log import get_log
 from gateway.points.change import Changes, changes
 from gateway.points.quality import Quality
+from gateway.processes.child import Child
 
 NICE: Final = 10
 _RETRY_S: Final = 5.0

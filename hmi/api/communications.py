@@ -15,8 +15,8 @@ from gateway.contracts.doctor import Verdict
 from gateway.contracts.server import DescribedFrame
 from gateway.examination import examine
 from gateway.points.quality import UNUSABLE
-from gateway.siteplan import ServerEntry
-from gateway.tracereader import CaptureFile, ServerNotRunning, TraceError, describers, lines, tell
+from gateway.site.plan import ServerEntry
+from gateway.tracing.reader import CaptureFile, ServerNotRunning, TraceError, describers, lines, tell
 from gateway.users.roles import Role
 from hmi.desk import Desk
 from hmi.endpoint import Answer, Body, Endpoint, Topic, Visit

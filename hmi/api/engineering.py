@@ -7,7 +7,7 @@ import contextlib
 import threading
 from typing import Any, Final
 
-from gateway.supervisorport import ask_supervisor
+from gateway.processes.port import ask_supervisor
 from gateway.users.roles import Role
 from hmi.api.engineeringmodels import (
     Applied,

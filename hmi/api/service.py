@@ -25,9 +25,9 @@ import gateway
 from gateway import __version__
 from gateway.cli.backup import BackupError, backup
 from gateway.cli.docs import documents_of
-from gateway.configfiles import common_root, config_files, digest_of
 from gateway.logfiles import newest
-from gateway.supervisorport import ask_supervisor
+from gateway.processes.port import ask_supervisor
+from gateway.site.files import common_root, config_files, digest_of
 from gateway.users.roles import Role
 from hmi.desk import Desk
 from hmi.endpoint import Answer, Body, Endpoint, Topic, Visit

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from gateway import __version__
 from gateway.contracts.command import Action, Stage
 from gateway.points.quality import Quality
-from gateway.siteplan import ServerEntry
+from gateway.site.plan import ServerEntry
 from gateway.users.roles import Role
 from hmi.access.person import Person
 from hmi.commissioning.doing import awaited_command, items_of, soe_selftest

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.childprocess import child_command, child_environment
 from gateway.contracts.command import Stage
+from gateway.processes.childprocess import child_command, child_environment
 from hmi.commissioning.sheet import Item, Sheet
 from hmi.commissioning.uses import acting
 from hmi.desk import Desk

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from gateway.contracts.server import LinkName
-from gateway.siteplan import ServerEntry, SitePlan
-from gateway.tracereader import Described, TraceError, describers
+from gateway.site.plan import ServerEntry, SitePlan
+from gateway.tracing.reader import Described, TraceError, describers
 from hmi.commissioning.sheet import MOST_FRAMES, Sent
 from hmi.following import follow_trace
 

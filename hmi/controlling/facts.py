@@ -18,7 +18,7 @@ from gateway.control.targets.reactive import ReactivePlan
 from gateway.control.targets.schedule import SchedulePlan
 from gateway.control.unit import Fallback, Unit
 from gateway.points.model import PointCatalogue
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from hmi.endpoint import Answer
 
 Points = dict[str, str]

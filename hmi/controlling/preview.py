@@ -10,7 +10,7 @@ from typing import Any
 from gateway.control.plan import ControlPlan
 from gateway.control.unit import Unit
 from gateway.points.model import NO_ROW, Kind, PointCatalogue
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 
 State = dict[str, Any]
 """What `gateway.control.view` gave; empty: not known, or no control."""

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.configfiles import digest_of, recover, replace_files
-from gateway.reloads import RESULT
+from gateway.processes.reloads import RESULT
+from gateway.site.files import digest_of, recover, replace_files
 from hmi.engineering.secrets import is_private
 from hmi.engineering.workspace import Workspace, difference
 from hmi.refusal import Refusal

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import yaml
 
-from gateway.childprocess import child_command, compile_environment
-from gateway.configfiles import common_root, config_files, digest_of
+from gateway.processes.childprocess import child_command, compile_environment
+from gateway.site.files import common_root, config_files, digest_of
 from hmi.engineering.secrets import is_private, masked, unmasked
 from hmi.refusal import Refusal
 
@@ -26,7 +26,7 @@ FILE_BYTES: Final = 4 << 20
 FILES: Final = 500
 _CANDIDATE: Final = "candidate"
 _INSTALLED: Final = "installed"
-"""Names of one length: then the octets of plans that name them compare (see `gateway.sitecheck`)."""
+"""Names of one length: then the octets of plans that name them compare (see `gateway.site.check`)."""
 _ABOUT: Final = ".about.json"
 _CHECK_S: Final = 60.0
 

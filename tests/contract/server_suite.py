@@ -17,7 +17,7 @@ from gateway.alarms import AlarmCatalogue
 from gateway.alarms.mirror import AlarmMirror
 from gateway.contracts import Action, Command, OnOutcome, Outcome, Reason, Stage
 from gateway.points import Kind, Point, PointCatalogue, Quality, changes
-from gateway.trace import TraceRing
+from gateway.tracing.trace import TraceRing
 
 Script = Callable[[Command, OnOutcome], None]
 

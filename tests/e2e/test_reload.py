@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.supervisorport import ask_supervisor, supervisor_path
+from gateway.processes.port import ask_supervisor, supervisor_path
 from tests.kit.gateway import ENVIRONMENT, REPO, DemoSite, wait_until
 from tests.peers.threaded104 import Threaded104
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gateway.supervisorport import ask_supervisor
+from gateway.processes.port import ask_supervisor
 from tests.kit.gateway import ENVIRONMENT, REPO, DemoSite, wait_until
 
 DNP3 = "dnp3 rldc"

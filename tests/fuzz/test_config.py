@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.config import render, summary
 from gateway.contracts import ConfigError, Report
 from gateway.points.pointmap import parse_map
-from gateway.yamlfile import parse_yaml
+from gateway.site.yamlfile import parse_yaml
 from tests.kit.sitekit import FILES, Site, small_site
 
 ODD = [

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gateway.pcap import PcapWriter
 from gateway.points import Point, PointCatalogue, Quality
-from gateway.trace import Happening, TraceRecord
+from gateway.tracing.pcap import PcapWriter
+from gateway.tracing.trace import Happening, TraceRecord
 from protocols.iec104.elements import TYPES
 from tests.kit.station104 import NOON, Station, station
 from tests.peers.raw104 import STOPDT_ACT, STOPDT_CON, TESTFR_ACT, TESTFR_CON, Frame, Raw104, asdu

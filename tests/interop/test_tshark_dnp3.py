@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from gateway.contracts import LinkName
-from gateway.pcap import PcapWriter
 from gateway.points import Quality
+from gateway.tracing.pcap import PcapWriter
 from protocols.dnp3.link import LinkFrame, LinkReader
 from protocols.dnp3.plan import Mode, UnsolicitedPlan
 from protocols.dnp3.pointtypes import PointType as T

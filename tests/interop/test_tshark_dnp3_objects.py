@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gateway.contracts import LinkName
-from gateway.pcap import PcapWriter
+from gateway.tracing.pcap import PcapWriter
 from protocols.dnp3 import objects
 from protocols.dnp3.application import Fragment, FragmentBuilder, Function, Payload, response_control
 from protocols.dnp3.iin import Iin

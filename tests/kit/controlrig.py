@@ -16,7 +16,7 @@ from gateway.contracts.driver import Write, WriteLost
 from gateway.core import Core
 from gateway.points.model import NO_ROW
 from gateway.points.quality import Quality
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from tests.kit.feedkit import QuietLog
 from tests.kit.sitekit import Site
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.child import PLAN_FD, READY, STATUS_FD
-from gateway.childprocess import child_command, child_environment
 from gateway.feed.address import socket_path
 from gateway.history.plan import HistorianPlan, HistoryPlan, HistorySystemRows, InfluxPlan, RecordingPlan, Retention
 from gateway.points import PointCatalogue
+from gateway.processes.child import PLAN_FD, READY, STATUS_FD
+from gateway.processes.childprocess import child_command, child_environment
 from tests.kit.feedkit import CoreSide
 
 

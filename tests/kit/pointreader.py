@@ -17,7 +17,7 @@ from typing import Any
 from gateway.cli.points import chosen_rows, json_line
 from gateway.cli.session import NotRunningError, connected
 from gateway.config import load_site
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 
 
 def read_point(site: Path, state_dir: Path, name: str) -> dict[str, Any] | None:

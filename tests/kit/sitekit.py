@@ -12,7 +12,7 @@ import pytest
 from gateway import registry
 from gateway.config import load_site
 from gateway.contracts import ConfigError
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from tests.kit.fakeprotocols import OWN_MODULES, install
 
 SITE = """\

@@ -23,7 +23,7 @@ from gateway.control.ramp import RampLimit
 from gateway.control.recovery import RecoverySettings
 from gateway.control.unit import Unit
 from gateway.points.model import NO_ROW, Kind
-from gateway.sitesection import Section
+from gateway.site.section import Section
 
 _ALWAYS: Final = Curve((0.0,), (100.0,))
 _DEFAULTS: Final[dict[str, Any]] = {

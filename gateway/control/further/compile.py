@@ -27,7 +27,7 @@ from gateway.control.targets.reactive import ReactivePlan, ReactiveRows
 from gateway.control.targets.schedule import SchedulePlan, ScheduleRows
 from gateway.control.unit import Unit
 from gateway.points.model import NO_ROW, Kind
-from gateway.sitemaps import MapReader
+from gateway.site.maps import MapReader
 
 
 class FurtherCompiler:

@@ -20,7 +20,7 @@ from gateway.control.further.settings import (
     ScheduleSection,
 )
 from gateway.points.model import NO_ROW, Kind
-from gateway.sitesection import Section
+from gateway.site.section import Section
 
 AddPoint = Callable[[str, Kind, Place, str], int]
 _Settings = TypeVar("_Settings", bound=Strict)

@@ -23,9 +23,9 @@ from gateway.control.further.settings import (
 )
 from gateway.control.settings import ControlSettings, InterlockRow, UnitSettings
 from gateway.history.settings import HistoryRow, HistorySettings, InfluxSettings, StoreSettings
-from gateway.plainwords import known_keys
 from gateway.points.expression import FUNCTIONS
-from gateway.sitemodel import CalculatedSettings, LogSettings, SiteSettings
+from gateway.site.model import CalculatedSettings, LogSettings, SiteSettings
+from gateway.site.plainwords import known_keys
 from hmi.settings import HmiSettings
 from protocols.c37118.settings import SETTINGS as C37118
 from protocols.can.settings import SETTINGS as CAN

@@ -103,7 +103,7 @@ def test_the_plan_survives_pickling(site: Site) -> None:
 
 def test_a_process_that_only_runs_a_plan_imports_neither_pydantic_nor_yaml() -> None:
     code = (
-        "import sys, gateway.siteplan, gateway.log, gateway.registry, gateway.points.deadband;"
+        "import sys, gateway.site.plan, gateway.log, gateway.registry, gateway.points.deadband;"
         "print([name for name in ('pydantic', 'yaml') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

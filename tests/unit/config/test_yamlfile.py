@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.contracts import Report
-from gateway.yamlfile import Document, parse_yaml
+from gateway.site.yamlfile import Document, parse_yaml
 
 
 def read(text: str) -> Document:

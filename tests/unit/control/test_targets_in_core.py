@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.contracts.command import Outcome, Reason, Stage
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from tests.kit.controlrig import Rig, control_plan
 from tests.kit.sitekit import Site, small_site
 

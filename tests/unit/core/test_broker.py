@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gateway.audit import AuditLog
-from gateway.authority import Authority
+from gateway.commanding.authority import Authority
 from gateway.commands import LOCAL_SERVER, CommandBroker
 from gateway.contracts.command import Action, Command, Origin, Outcome, Reason, Stage
 from gateway.contracts.driver import Write, WriteLost, WriteRefused

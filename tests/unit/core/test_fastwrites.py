@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-import gateway.fastwrites
+import gateway.commanding.fastwrites
+from gateway.commanding.fastwrites import FastWrites, Overtaken
 from gateway.contracts.driver import OnWritten, Write, WriteLost, WriteRefused
-from gateway.fastwrites import FastWrites, Overtaken
 
 Trouble = WriteRefused | WriteLost | None
 
@@ -75,8 +75,8 @@ def test_the_newest_value_follows_the_one_in_flight(direct: bool) -> None:
 def test_a_device_that_says_nothing_has_failed_and_its_late_word_counts_no_more(
     direct: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway.fastwrites, "WRITE_S", 0.05)
-    monkeypatch.setattr(gateway.fastwrites, "_LOOK_S", 0.01)
+    monkeypatch.setattr(gateway.commanding.fastwrites, "WRITE_S", 0.05)
+    monkeypatch.setattr(gateway.commanding.fastwrites, "_LOOK_S", 0.01)
 
     async def story() -> None:
         pcs, told = Pcs(direct), list[Trouble]()

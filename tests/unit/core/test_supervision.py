@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway import childprocess
-from gateway.child import ProcessPlans
-from gateway.childprocess import ChildProcess
+from gateway.processes import childprocess
+from gateway.processes.child import ProcessPlans
+from gateway.processes.childprocess import ChildProcess
 from gateway.supervisor import Supervisor
 from tests.kit.feedkit import QuietLog
 

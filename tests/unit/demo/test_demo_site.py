@@ -16,7 +16,7 @@ from gateway.demo.plant import Plant
 from gateway.demo.welcome import first_password, welcome
 from gateway.paths import shipped
 from gateway.points import Kind
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from gateway.users.store import UserStore
 
 SITE = shipped("config/demo/site.yaml")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.contracts import LinkName
-from gateway.trace import Happening, TraceRing
+from gateway.tracing.trace import Happening, TraceRing
 from protocols.dnp3.linktrace import LinkTrace
 
 HERE, THERE = ("127.0.0.1", 20_000), ("127.0.0.1", 40_001)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import load_site
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 from hmi.diagram import Feeder, diagram, frequencies
 from hmi.sitedevices import Sort
 

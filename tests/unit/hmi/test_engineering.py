@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.configfiles import JOURNAL, recover, replace_files
+from gateway.site.files import JOURNAL, recover, replace_files
 from hmi.engineering.secrets import MASK, is_private, masked, unmasked
 from hmi.engineering.versions import Versions
 from hmi.engineering.workspace import Workspace, impact

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.addresses import Addresses, Uses
 from gateway.points.model import Kind, Point, PointCatalogue
+from gateway.site.addresses import Addresses, Uses
 from hmi.pointsearch import PointIndex, Wish, natural
 from hmi.wordindex import WordIndex
 

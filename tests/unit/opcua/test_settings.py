@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config import load_site
 from gateway.contracts import ConfigError
-from gateway.siteplan import SitePlan
+from gateway.site.plan import SitePlan
 
 DEVICE = """site: s
 devices:

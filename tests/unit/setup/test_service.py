@@ -12,7 +12,7 @@ import pytest
 from gateway.__main__ import main
 from gateway.cli.service import unit
 from gateway.paths import shipped
-from gateway.priority import RT_PRIORITY
+from gateway.processes.priority import RT_PRIORITY
 
 SHIPPED = shipped("config/systemd/gridgate.service").read_text()
 

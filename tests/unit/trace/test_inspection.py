@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from gateway import inspection
 from gateway.contracts import LinkName
-from gateway.inspection import Inspection, inspection_path
-from gateway.trace import RECORD_COST, TraceRing
+from gateway.tracing import inspection
+from gateway.tracing.inspection import Inspection, inspection_path
+from gateway.tracing.trace import RECORD_COST, TraceRing
 from tests.contract.server_suite import QuietLog, until
 
 LINK = LinkName("main", 7, ("127.0.0.1", 2404), ("127.0.0.1", 40_001))

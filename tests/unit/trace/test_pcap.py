@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.contracts import LinkName
-from gateway.pcap import ACK, FIN, MAX_SEGMENT, SYN, PcapWriter
+from gateway.tracing.pcap import ACK, FIN, MAX_SEGMENT, SYN, PcapWriter
 
 T = 1_700_000_000_123_456_789
 FOUR = (("10.0.0.1", 2404), ("10.0.0.9", 40_001))

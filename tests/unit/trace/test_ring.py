@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.contracts import LinkName
-from gateway.trace import RECORD_COST, Happening, TraceRecord, TraceRing
+from gateway.tracing.trace import RECORD_COST, Happening, TraceRecord, TraceRing
 
 
 def link(number: int = 1, master: str = "main") -> LinkName:

@@ -13,8 +13,8 @@ from gateway.cli import trace as command
 from gateway.cli.session import NotRunningError
 from gateway.cli.trace import TraceOptions, find_master, trace
 from gateway.points import PointCatalogue
-from gateway.siteplan import ServerEntry, SitePlan
-from gateway.tracereader import TraceError
+from gateway.site.plan import ServerEntry, SitePlan
+from gateway.tracing.reader import TraceError
 from tests.kit.iec104kit import main_master, plan
 
 FRAME = "680407000000"

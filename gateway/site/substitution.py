@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.contracts import Place, Report
-from gateway.yamlfile import Document, Loc, read_text
+from gateway.site.yamlfile import Document, Loc, read_text
 
 _VARIABLE: Final = re.compile(r"\$(\$\{)|\$\{([^}]*)\}")
 _NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)

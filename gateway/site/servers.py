@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from gateway import registry
-from gateway.addresses import Uses
 from gateway.contracts import GridSettings, Place, Report
 from gateway.contracts.settings import MasterRowSource, MasterSource, ServerSource
 from gateway.points.model import PointCatalogue
-from gateway.sitemaps import MapReader
-from gateway.siteplan import ServerEntry
-from gateway.sitepoints import SitePoints
-from gateway.sitesection import Section
+from gateway.site.addresses import Uses
+from gateway.site.maps import MapReader
+from gateway.site.plan import ServerEntry
+from gateway.site.points import SitePoints
+from gateway.site.section import Section
 
 _ANY_HOST = frozenset({"", "0.0.0.0", "::", "*"})  # noqa: S104 - compared with, not listened on
 

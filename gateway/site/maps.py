@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from gateway.contracts import Place, Report
-from gateway.plainwords import Words, known_keys, takes_float
 from gateway.points.model import KIND_BY_WORD
 from gateway.points.pointmap import PointMap, check_columns, parse_map, with_decimal_points
-from gateway.yamlfile import read_text
+from gateway.site.plainwords import Words, known_keys, takes_float
+from gateway.site.yamlfile import read_text
 
 FLOAT_COLUMNS: Final = (
     *("low", "high", "alarm_ll", "alarm_l", "alarm_h", "alarm_hh"),

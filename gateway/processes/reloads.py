@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
-from gateway.child import ProcessPlans
-from gateway.childprocess import compile_command, compile_environment
+from gateway.processes.child import ProcessPlans
+from gateway.processes.childprocess import compile_command, compile_environment
 
 if TYPE_CHECKING:
     from gateway.contracts.log import Log
-    from gateway.supervisorport import Caller
+    from gateway.processes.port import Caller
 
 RESULT: Final = "reload.json"
 _COMPILE_S: Final = 60.0

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.childprocess import ChildProcess
     from gateway.contracts.log import Log
+    from gateway.processes.childprocess import ChildProcess
 
 
 class Departure:

@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from gateway.contracts.log import Log
 from gateway.feed.address import listening_socket
-from gateway.trace import RECORD_COST, Happening, TraceRecord, TraceRing
+from gateway.tracing.trace import RECORD_COST, Happening, TraceRecord, TraceRing
 
 BYTES_WAITING: Final = 8 << 20
 """Memory of records that wait for one reader; with more it is too slow and is dropped."""

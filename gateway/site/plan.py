@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.addresses import Addresses
 from gateway.alarms.catalogue import AlarmCatalogue
 from gateway.alarms.summary import AlarmSystemRows
 from gateway.contracts import MasterSystemRows, Problem
@@ -20,6 +19,7 @@ from gateway.control.plan import ControlPlan
 from gateway.history.plan import HistoryPlan
 from gateway.points.calculated import CalculatedPoint
 from gateway.points.model import PointCatalogue
+from gateway.site.addresses import Addresses
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from gateway.contracts import Place, Report, nearest
 from gateway.contracts.settings import DeviceRowSource
 from gateway.points.expression import near_names
 from gateway.points.model import NO_ROW, Kind, PointCatalogue
-from gateway.sitemaps import FLOAT_COLUMNS, AlarmWish, DeviceMap
+from gateway.site.maps import FLOAT_COLUMNS, AlarmWish, DeviceMap
 
 SYSTEM: Final = "system"
 SCANS_TO_MAX_AGE: Final = 3.0

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.alarms.catalogue import AlarmCatalogue
-from gateway.child import ProcessPlans
 from gateway.history.plan import HistorianPlan
 from gateway.points.model import PointCatalogue
-from gateway.siteplan import ServerEntry, SitePlan
+from gateway.processes.child import ProcessPlans
+from gateway.site.plan import ServerEntry, SitePlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

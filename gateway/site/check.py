@@ -11,8 +11,8 @@ from typing import Any
 from gateway.config import load_site, summary
 from gateway.contracts.places import ConfigError, Problem
 from gateway.points.model import Point
-from gateway.processplans import process_plans
-from gateway.siteplan import SitePlan
+from gateway.processes.plans import process_plans
+from gateway.site.plan import SitePlan
 
 
 def checked(site: Path, root: Path) -> str:

@@ -12,10 +12,10 @@ from typing import Any, BinaryIO
 from gateway import registry
 from gateway.contracts.server import FrameDescriber, LinkName
 from gateway.feed.address import short_path
-from gateway.inspection import inspection_path
-from gateway.pcap import PcapWriter
-from gateway.siteplan import ServerEntry, SitePlan
-from gateway.trace import Happening
+from gateway.site.plan import ServerEntry, SitePlan
+from gateway.tracing.inspection import inspection_path
+from gateway.tracing.pcap import PcapWriter
+from gateway.tracing.trace import Happening
 
 
 class TraceError(Exception):

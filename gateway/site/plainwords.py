@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from gateway.contracts import Place, Report, nearest
-from gateway.yamlfile import Loc, shown_key
+from gateway.site.yamlfile import Loc, shown_key
 
 Model = TypeVar("Model", bound=BaseModel)
 

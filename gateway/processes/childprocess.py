@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import gateway
-from gateway.child import PLAN_FD, READY, STATUS_FD
-from gateway.runqueue import waited_s
+from gateway.processes.child import PLAN_FD, READY, STATUS_FD
+from gateway.processes.runqueue import waited_s
 
 if TYPE_CHECKING:
     from gateway.contracts.log import Log

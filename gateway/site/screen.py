@@ -13,7 +13,7 @@ from gateway.contracts import Report
 from gateway.contracts.screen import SCREEN
 from gateway.contracts.settings import Strict
 from gateway.points.model import Kind, PointCatalogue
-from gateway.sitesection import Section
+from gateway.site.section import Section
 from gateway.users.roles import Role
 
 _HOLDERS: Final = (Role.ENGINEER, Role.ADMINISTRATOR)

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from gateway.contracts import Place, Report
-from gateway.plainwords import Words, dotted, found_words
-from gateway.substitution import is_secret
-from gateway.yamlfile import Document, Loc
+from gateway.site.plainwords import Words, dotted, found_words
+from gateway.site.substitution import is_secret
+from gateway.site.yamlfile import Document, Loc
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -1,0 +1,1 @@
+"""What a process under the supervisor is, on both sides: its plan, its life, its end."""

@@ -1,0 +1,1 @@
+"""What the links of a worker carried, for people who look."""
