@@ -9,6 +9,7 @@ from gateway.alarms.mirror import AlarmMirror
 from gateway.alarms.model import AlarmRecord, Condition
 from gateway.contracts.command import Action
 from gateway.feed import alarmring
+from gateway.feed.frames import HEADER_BYTES
 from tests.kit.alarmkit import DOOR, TEMP, Definition, Story, alarm_catalogue
 from tests.kit.feedkit import CoreSide, ReaderSide, until
 
@@ -140,8 +141,8 @@ def test_one_that_was_away_too_long_gets_everything(monkeypatch) -> None:
         told.events = []
     assert len(ring.after(3)) == 2
     [whole] = ring.after(1)
-    assert alarmring.read_alarms(whole[16:], 2, 0) == (True, list(told.engine.records.values()))
-    assert alarmring.read_alarms(whole[16:], 2, 7) is None, "of another site file"
+    assert alarmring.read_alarms(whole[HEADER_BYTES:], 2, 0) == (True, list(told.engine.records.values()))
+    assert alarmring.read_alarms(whole[HEADER_BYTES:], 2, 7) is None, "of another site file"
 
 
 def test_what_came_already_is_not_told_again() -> None:
