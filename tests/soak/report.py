@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 
 from tests.soak import growth
-from tests.soak.compare import Verdict
 from tests.soak.run import Outcome
+from tests.soak.verdict import Verdict
 
 Table = Sequence[dict[str, Any]]
 COLOURS: Final = (

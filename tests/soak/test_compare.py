@@ -10,11 +10,12 @@ from typing import Final
 import numpy as np
 import pytest
 
-from tests.soak.compare import COLUMNS, Verdict, compare
+from tests.soak.compare import COLUMNS, compare
 from tests.soak.ledger import ANSWERED, EVENT, LINK_LOST, LINK_UP, RECORD, WRITE, LedgerWriter, Records
 from tests.soak.plan import Peer, SoakPlan
 from tests.soak.run import Outcome
 from tests.soak.trouble import Fault
+from tests.soak.verdict import Verdict
 
 SECOND: Final = 1_000_000_000
 BEGAN_NS: Final = 1_800_000_000 * SECOND

@@ -1,8 +1,8 @@
 """A controlling station of IEC 60870-5-104 that loses nothing of its own: a socket and this file, no library.
 
 c104 drops its callback after an exception, leaks with raw callbacks and now and then stays stopped after a connect, and
-says not when it acknowledges: what it missed could not be told from what the gateway lost. Here a frame is written down,
-and handed to the system, before it is acknowledged: what a cut takes away was not acknowledged, and must come again.
+says not when it acknowledges: what it missed could not be told from what the gateway lost. Here a frame is written down
+and handed to the system before it is acknowledged: what a cut takes away was not acknowledged, and must come again.
 
 Quality in the ledger: QDS or SIQ without the value's bit (IV 0x80, NT 0x40, SB 0x20, BL 0x10, OV 0x01), and
 `TIME_INVALID`. Events (cause 3) are `EVENT`; interrogated, cyclic and background values are `ANSWERED`. Another
