@@ -19,6 +19,7 @@ UNKNOWN: Final = -1
 """Of a record: the plant never made this."""
 PACE_NS: Final = 2_000_000_000
 """Tags within this of a step of the clock are not judged."""
+NEVER_NS: Final = -(1 << 62)
 ONE_READ_NS: Final = 50_000_000
 MILLISECOND: Final = 1_000_000
 
@@ -74,6 +75,18 @@ class Truth:
         times = np.array([at for at, _ in self.steps], np.int64)
         values = np.array([0, *(off for _, off in self.steps)], np.int64)
         found: Numbers = values[np.searchsorted(times, real_ns, side="right")]
+        return found
+
+    def possible_ns(self, tags_ns: Numbers) -> Numbers:
+        """(tags, offsets): the real times at which the gateway's clock may have shown each tag; far off where not."""
+        edges = [-(1 << 61), *(at for at, _ in self.steps), 1 << 61]
+        offs = [0, *(off for _, off in self.steps)]
+        columns = sorted(set(offs))
+        found = np.full((len(tags_ns), len(columns)), NEVER_NS, np.int64)
+        for off, begin, end in zip(offs, edges[:-1], edges[1:], strict=True):
+            real = tags_ns - off
+            shown = (real >= begin - PACE_NS) & (real <= end + PACE_NS)
+            found[shown, columns.index(off)] = real[shown]
         return found
 
     def could_be(self, tag_ns: Numbers, from_ns: Numbers, until_ns: Numbers) -> NDArray[np.bool_]:
@@ -186,12 +199,13 @@ def _rows(book: Records, truth: Truth, tolerance_ns: int, in_order_of_time: bool
     binary = _binaries(point, plan)
     order = np.argsort(point, kind="stable")
     bounds = np.searchsorted(point[order], np.arange(plan.points + 1))
+    possible = np.zeros((0, 0), np.int64) if in_order_of_time else truth.possible_ns(book["time_ns"])
     for each in np.unique(point[binary]).tolist():
         places = order[bounds[each] : bounds[each + 1]]
         if in_order_of_time:
             _stored_binary(row, book, truth, each, places)
         else:
-            _binary(row, book, truth, each, places, tolerance_ns)
+            _binary(row, book, possible, truth, each, places, tolerance_ns)
     return row
 
 
@@ -207,7 +221,9 @@ def _stored_binary(row: Numbers, book: Records, truth: Truth, point: int, places
         row[places[fits]] = first + state[fits]
 
 
-def _binary(row: Numbers, book: Records, truth: Truth, point: int, places: Numbers, tolerance_ns: int) -> None:
+def _binary(
+    row: Numbers, book: Records, possible: Numbers, truth: Truth, point: int, places: Numbers, tolerance_ns: int
+) -> None:
     """Walk along both books of one point."""
     first, end = int(truth.start[point]), int(truth.start[point + 1])
     real = truth.left_ns[first:end]
@@ -217,7 +233,12 @@ def _binary(row: Numbers, book: Records, truth: Truth, point: int, places: Numbe
     values, at = truth.value[first:end], 0
     for place in places.tolist():
         value, tag = book["value"][place], book["time_ns"][place]
-        fits = (values == value) & (free | (tag == 0) | truth.could_be(tag, lowest, highest))
+        fits = values == value
+        if tag:
+            true_then = free.copy()
+            for real_ns in possible[place][possible[place] != NEVER_NS]:
+                true_then |= (real_ns >= lowest) & (real_ns <= highest)
+            fits &= true_then
         candidates = np.flatnonzero(fits)
         if not len(candidates):
             row[place] = UNKNOWN

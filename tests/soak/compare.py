@@ -168,10 +168,10 @@ class Judge:
         places = np.flatnonzero(self._known & self._event)
         places = places[np.argsort(self._book["point"][places], kind="stable")]
         book, row = self._book[places], self._row[places]
-        key = np.rec.fromarrays([row, book["time_ns"], book["quality"]], names="row,tag,quality")
-        _, index = np.unique(key, return_index=True)
-        again = np.ones(len(places), np.bool_)
-        again[index] = False
+        key = np.column_stack([row, book["time_ns"], book["quality"]])
+        order = np.lexsort(key.T)
+        again = np.zeros(len(places), np.bool_)
+        again[order[1:]] = (key[order[1:]] == key[order[:-1]]).all(axis=1)
         before = np.roll(book["quality"], 1)
         same = np.roll(row, 1) == row
         refreshed = same & (before == 0) & (book["quality"] == 0) & ~again
@@ -200,19 +200,23 @@ class Judge:
 
     def _quality(self) -> NDArray[np.bool_]:
         """Bad without a cause: no fault of the device or the core is near, and it was read all the time."""
-        bad = self._event & ~self._good
-        allowed = self._near(("kill core", "step clock"), self._book["at_ns"])
-        allowed |= self._near(("kill core", "step clock"), self._cause_ns())
-        device = self._book["point"] // self._outcome.plan.per_device
-        for fault in self._outcome.faults:
-            if fault.kind.endswith("device") and fault.began_ns:
-                hit = (device == int(fault.whom.removeprefix("dev"))) & (self._book["at_ns"] >= fault.began_ns)
-                allowed |= hit & (self._cause_ns() < fault.ended_ns + AFTERMATH_NS)
-        point = self._book["point"]
-        for first, count, from_ns, to_ns in self._outcome.counters.get("plant", {}).get("gaps", ()):
-            hit = (point >= first) & (point < first + count)
-            allowed |= hit & (self._book["at_ns"] > from_ns) & (self._cause_ns() < to_ns + SETTLES_NS)
-        return bad & ~allowed
+        places = np.flatnonzero(self._event & ~self._good)
+        at_ns, cause_ns, point = self._book["at_ns"][places], self._cause_ns()[places], self._book["point"][places]
+        shaken = ("kill core", "step clock")
+        allowed = self._near(shaken, at_ns) | self._near(shaken, cause_ns)
+        each = self._outcome.plan.per_device
+        unread = [
+            (int(fault.whom.removeprefix("dev")) * each, each, fault.began_ns, fault.ended_ns + AFTERMATH_NS)
+            for fault in self._outcome.faults
+            if fault.kind.endswith("device") and fault.began_ns
+        ]
+        gaps = self._outcome.counters.get("plant", {}).get("gaps", ())
+        unread += [(first, count, from_ns, to_ns + SETTLES_NS) for first, count, from_ns, to_ns in gaps]
+        for first, count, from_ns, to_ns in unread:
+            allowed |= (point >= first) & (point < first + count) & (at_ns >= from_ns) & (cause_ns < to_ns)
+        mask = np.zeros(len(self._book), np.bool_)
+        mask[places[~allowed]] = True
+        return mask
 
     def _cause_ns(self) -> Numbers:
         """When what is told came about: it was as late as the first telling of a change before it on the same link."""
@@ -226,11 +230,14 @@ class Judge:
 
     def _near(self, kinds: Sequence[str], times_ns: Numbers) -> NDArray[np.bool_]:
         """Within a fault of one of these kinds, or soon after it."""
-        near = np.zeros(len(times_ns), np.bool_)
-        for fault in self._outcome.faults:
-            if fault.began_ns and any(kind in fault.kind for kind in kinds) and _concerns(fault, self._peer):
-                near |= (times_ns >= fault.began_ns - SETTLES_NS) & (times_ns <= fault.ended_ns + AFTERMATH_NS)
-        return near
+        return within(
+            times_ns,
+            [
+                (fault.began_ns - SETTLES_NS, fault.ended_ns + AFTERMATH_NS)
+                for fault in self._outcome.faults
+                if fault.began_ns and any(kind in fault.kind for kind in kinds) and _concerns(fault, self._peer)
+            ],
+        )
 
     def _time(self) -> NDArray[np.bool_]:
         """Tags outside the time in which it was true and was read."""
@@ -247,11 +254,14 @@ class Judge:
         return mask
 
     def _near_field(self, times_ns: Numbers) -> NDArray[np.bool_]:
-        near = np.zeros(len(times_ns), np.bool_)
-        for fault in self._outcome.faults:
-            if fault.began_ns and fault.kind.endswith(("device", "core")):
-                near |= (times_ns >= fault.began_ns - 2 * SECOND) & (times_ns <= fault.ended_ns + AFTERMATH_NS)
-        return near
+        return within(
+            times_ns,
+            [
+                (fault.began_ns - 2 * SECOND, fault.ended_ns + AFTERMATH_NS)
+                for fault in self._outcome.faults
+                if fault.began_ns and fault.kind.endswith(("device", "core"))
+            ],
+        )
 
     def _not_told_bad(self) -> int:
         """Points of a device that answered nothing for longer than their greatest age, and were not told bad."""
@@ -296,6 +306,15 @@ class Judge:
             left = self._truth.left_ns[self._row[places]]
             spent = (self._book["at_ns"][places] - left) / MILLISECOND
             self._verdict.latencies[self._peer.name] = (left, spent)
+
+
+def within(times_ns: Numbers, stretches: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+    """Which of the times lie in one of the stretches, both ends included."""
+    begins = np.sort(np.array([begin for begin, _ in stretches], np.int64))
+    ends = np.sort(np.array([end for _, end in stretches], np.int64))
+    begun, over = np.searchsorted(begins, times_ns, side="right"), np.searchsorted(ends, times_ns, side="left")
+    found: NDArray[np.bool_] = begun > over
+    return found
 
 
 def _concerns(fault: Fault, peer: Peer) -> bool:
