@@ -18,6 +18,7 @@ from tests.soak import compare, growth, report, site
 from tests.soak.run import Outcome, run
 
 OUTCOME: Final = "outcome.pickle"
+COMMAND: Final = "command"
 
 
 def soak(
@@ -38,6 +39,7 @@ def soak(
     plan = site.plan(folder, seed, minutes * 60.0, points, changes_per_s, commands_per_s)
     outcome = run(plan, trouble, tell, only)
     (folder / OUTCOME).write_bytes(pickle.dumps(outcome))
+    (folder / COMMAND).write_text(command)
     found, page = judge(folder, kept, outcome, tell, command)
     return outcome, found, page
 
@@ -80,7 +82,7 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         if chosen.again:
             outcome: Outcome = pickle.loads((folder / OUTCOME).read_bytes())
-            found, page = judge(folder, chosen.report, outcome, tell, command)
+            found, page = judge(folder, chosen.report, outcome, tell, (folder / COMMAND).read_text())
         else:
             _, found, page = soak(
                 folder, chosen.report, seed, chosen.minutes, points=chosen.points, changes_per_s=chosen.changes,

@@ -19,6 +19,8 @@ UNKNOWN: Final = -1
 """Of a record: the plant never made this."""
 PACE_NS: Final = 2_000_000_000
 """Tags within this of a step of the clock are not judged."""
+CAUGHT_UP_NS: Final = 15_000_000_000
+"""A state that began in an unclear time is told again within this."""
 NEVER_NS: Final = -(1 << 62)
 ONE_READ_NS: Final = 50_000_000
 MILLISECOND: Final = 1_000_000
@@ -70,11 +72,13 @@ class Truth:
         rows[self.start[:-1]] = False
         return rows
 
-    def off_ns(self, real_ns: Numbers) -> Numbers:
-        """By how much the gateway's clock was off."""
-        times = np.array([at for at, _ in self.steps], np.int64)
-        values = np.array([0, *(off for _, off in self.steps)], np.int64)
-        found: Numbers = values[np.searchsorted(times, real_ns, side="right")]
+    def real_ns(self, book: Records, row: Numbers) -> Numbers:
+        """When the gateway's clock showed the tags of these values: of all such times the nearest to their reading."""
+        left, found = self.left_ns[row], book["time_ns"].copy()
+        off_by = np.full(len(book), np.iinfo(np.int64).max)
+        for real in self.possible_ns(book["time_ns"]).T:
+            nearer = (real != NEVER_NS) & (np.abs(real - left) < off_by)
+            found[nearer], off_by[nearer] = real[nearer], np.abs(real - left)[nearer]
         return found
 
     def possible_ns(self, tags_ns: Numbers) -> Numbers:
@@ -98,12 +102,14 @@ class Truth:
             shown |= (real >= np.maximum(from_ns, begin - PACE_NS)) & (real <= np.minimum(until_ns, end + PACE_NS))
         return shown
 
-    def twice(self, times_ns: Numbers) -> NDArray[np.bool_]:
-        """Whether the gateway's clock, which was stepped, showed this time when it was not, or may have."""
+    def twice(self, times_ns: Numbers, before_ns: int = PACE_NS, after_ns: int = PACE_NS) -> NDArray[np.bool_]:
+        """Whether the gateway's clock, which was stepped, showed this time when it was not, or may have, or did so
+        within so long.
+        """
         found = np.zeros(np.shape(times_ns), np.bool_)
         for (begin, off), (end, _) in zip(self.steps[::2], self.steps[1::2], strict=True):
             for shift in (0, off):
-                found |= (times_ns >= begin + shift - PACE_NS) & (times_ns <= end + shift + PACE_NS)
+                found |= (times_ns >= begin + shift - before_ns) & (times_ns <= end + shift + after_ns)
         return found
 
     def near_step(self, real_ns: Numbers) -> NDArray[np.bool_]:
@@ -138,6 +144,8 @@ class Told:
     ups: Numbers
     downs: Numbers
     overflows: int
+    behind: NDArray[np.bool_]
+    """Values directly behind one that was set aside: what stood before is not known."""
 
     @classmethod
     def read(
@@ -149,18 +157,23 @@ class Told:
         whole = read_ledger(path)
         marks = whole["point"] < 0
         book = whole[~marks]
+        behind = np.zeros(len(book), np.bool_)
         if in_order_of_time:
             book = np.sort(book, order=["point", "time_ns"], kind="stable")
-            book = book[~(_binaries(book["point"], truth.plan) & truth.twice(book["time_ns"]))]
+            unclear = truth.twice(book["time_ns"], after_ns=CAUGHT_UP_NS)
+            aside = _binaries(book["point"], truth.plan) & unclear
+            behind = np.append(False, aside[:-1])[~aside]
+            book = book[~aside]
         ups = whole["at_ns"][marks & (whole["kind"] == LINK_UP)]
         downs = whole["at_ns"][marks & (whole["kind"] == LINK_LOST)]
         # A 104 master is told by a point, which an interrogation shows as well: 0 is no overflow.
         overflows = int((marks & (whole["kind"] == LOST_TOLD) & ((whole["value"] > 0) | counted)).sum())
         row = _rows(book, truth, tolerance_ns, in_order_of_time)
         if in_order_of_time:
-            off_ns = np.where((row != UNKNOWN) & (book["quality"] == 0), truth.off_ns(truth.left_ns[row]), 0)
-            book["at_ns"] = book["time_ns"] - off_ns
-        return cls(book, row, ups, downs, overflows)
+            book["at_ns"] = np.where(
+                (row != UNKNOWN) & (book["quality"] == 0), truth.real_ns(book, row), book["time_ns"]
+            )
+        return cls(book, row, ups, downs, overflows, behind)
 
     def since_up_ns(self) -> Numbers:
         """Of every value: how long the link had been up again; very long for the first time."""

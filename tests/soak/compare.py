@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.soak.books import MILLISECOND, UNKNOWN, Numbers, Told, Truth
+from tests.soak.books import CAUGHT_UP_NS, MILLISECOND, PACE_NS, UNKNOWN, Numbers, Told, Truth
 from tests.soak.deeds import alarms, commands
 from tests.soak.ledger import EVENT
 from tests.soak.plan import Peer
@@ -32,6 +32,9 @@ AGAIN_NS: Final = 20 * SECOND
 """What comes again comes within this of a new link."""
 AFTERMATH_NS: Final = 20 * SECOND
 """A fault of a device or of the core shows in quality for so long after its end."""
+AHEAD_NS: Final = 60 * SECOND
+"""Longer than the clock is ever stepped ahead."""
+RESTATED_NS: Final = 1_000
 MOST_AGAIN: Final = {"iec104": 12 * 127, "dnp3": 2048}
 """Repeated events of one new link at most: k ASDUs; what a fragment holds."""
 AGAIN_AFTER: Final = {
@@ -87,6 +90,7 @@ class Judge:
         self._event = self._book["kind"] == EVENT
         self._good = self._book["quality"] == 0
         self._first = self._firsts()
+        self._restated = self._restates()
         self._binary = truth.points % outcome.plan.per_device >= outcome.plan.analogs
 
     def row(self) -> dict[str, Any]:
@@ -159,9 +163,23 @@ class Judge:
         elif protocol not in EVERYTHING:
             return np.zeros(0, np.int64)
         if self._database:
-            due &= ~(self._binary & truth.twice(truth.left_ns))
+            due &= ~(self._binary & self._unclear(truth.left_ns))
         due[self._row[self._known & self._event]] = False
         return np.flatnonzero(due)
+
+    def _restates(self) -> NDArray[np.bool_]:
+        """Of a database: what stands, stored once more just behind a time that the gateway had given to a loss, since
+        what is newest there must be what stands. No two readings of a point are that near to each other.
+        """
+        restated = np.zeros(len(self._book), np.bool_)
+        if self._database:
+            point, tag = self._book["point"], self._book["time_ns"]
+            restated[1:] = (np.diff(tag) < RESTATED_NS) & (np.diff(point) == 0) & self._good[1:]
+        return restated
+
+    def _unclear(self, times_ns: Numbers) -> NDArray[np.bool_]:
+        """Whether a database's binaries that were read then may have been set aside."""
+        return self._truth.twice(times_ns, PACE_NS + self._tolerance_ns, CAUGHT_UP_NS + self._tolerance_ns)
 
     def _again(self) -> tuple[NDArray[np.bool_], int]:
         """Good events of a change that was told already: (doubled, how many repeated after a new link)."""
@@ -180,6 +198,11 @@ class Judge:
         excused = mask & (self._told.since_up_ns() < AGAIN_NS)
         if self._peer.protocol in AGAIN_AFTER:
             excused |= mask & self._near(AGAIN_AFTER[self._peer.protocol], self._book["at_ns"])
+        excused |= mask & (self._restated | self._told.behind)
+        if self._database:  # a loss is stored behind the newest sample, and so behind what the stepped clock said
+            times = [at_ns for at_ns, _ in self._truth.steps]
+            ahead = within(self._book["at_ns"], [(begin, begin + AHEAD_NS) for begin in times])
+            excused |= mask & ahead & self._near(("device",), self._book["at_ns"])
         return mask & ~excused, int(excused.sum())
 
     def _order(self) -> NDArray[np.bool_]:
@@ -188,7 +211,7 @@ class Judge:
         keeps_all = self._peer.protocol in EVERYTHING
         judged = self._first if keeps_all else self._known
         if self._database:  # times that a stepped clock showed have no order
-            judged = judged & ~self._truth.twice(self._truth.left_ns[self._row])
+            judged = judged & ~self._truth.twice(self._truth.left_ns[self._row]) & ~self._restated
         places = np.flatnonzero(judged)
         places = places[np.argsort(self._book["point"][places], kind="stable")]
         row = self._row[places]
@@ -204,6 +227,8 @@ class Judge:
         at_ns, cause_ns, point = self._book["at_ns"][places], self._cause_ns()[places], self._book["point"][places]
         shaken = ("kill core", "step clock")
         allowed = self._near(shaken, at_ns) | self._near(shaken, cause_ns)
+        if self._database:
+            allowed |= self._truth.twice(self._book["time_ns"][places])
         each = self._outcome.plan.per_device
         unread = [
             (int(fault.whom.removeprefix("dev")) * each, each, fault.began_ns, fault.ended_ns + AFTERMATH_NS)
@@ -250,7 +275,7 @@ class Judge:
         latest = np.where(self._near_field(left) | self._near_field(self._book["at_ns"][places]), stood, latest)
         wrong = ~truth.could_be(tag, made - 2 * MILLISECOND, latest)
         stepped = truth.near_step(left)
-        mask[places[wrong & ~stepped]] = True
+        mask[places[wrong & ~stepped & ~self._restated[places]]] = True
         return mask
 
     def _near_field(self, times_ns: Numbers) -> NDArray[np.bool_]:
@@ -293,7 +318,7 @@ class Judge:
         good[self._book["point"][order]] = self._good[order]
         stands = truth.start[points + 1] - 1
         if self._database:
-            judged = ~(self._binary[stands] & truth.twice(truth.left_ns[stands]))
+            judged = ~(self._binary[stands] & self._unclear(truth.left_ns[stands]))
             points, stands = points[judged], stands[judged]
         if peer.protocol == "mqtt":  # what never changed was told before anybody had subscribed
             points, stands = points[truth.changes[stands]], stands[truth.changes[stands]]

@@ -89,7 +89,7 @@ def _head(outcome: Outcome, found: Sequence[str], command: str) -> Iterator[str]
     plan, plant = outcome.plan, outcome.counters.get("plant", {})
     yield command
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    yield f"{machine}; load {os.getloadavg()[2]:.1f}"
+    yield f"{machine}; load {os.getloadavg()[2]:.1f} in the end"
     asked = f"{plan.points:,} points, {plan.changes_per_s:,.0f} changes/s and {plan.commands_per_s:g} commands/s asked"
     yield f"seed {plan.seed}; {asked}"
     seconds = (outcome.rest_ns - outcome.began_ns) / 1e9
