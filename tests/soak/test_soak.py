@@ -16,6 +16,10 @@ MINUTES = float(os.environ.get("GRIDGATE_SOAK_MINUTES", "5"))
 SEED = int(os.environ.get("GRIDGATE_SOAK_SEED", "13")) or random.SystemRandom().randrange(1, 1_000_000)
 
 
+POINTS, CHANGES_PER_S = 4_000, 600.0
+"""A part of what `make soak` plays, since two cores have the other tests to do as well."""
+
+
 @pytest.fixture(autouse=True)
 def _first() -> Iterator[None]:
     """Where it may, it goes before the tests beside it: a machine that is too busy loses events, and says so."""
@@ -32,6 +36,8 @@ def test_every_book_agrees(tmp_path: Path) -> None:
     """The plant, its masters, clients, database and page, through cuts, kills, frozen devices, a full disk and a step
     of the clock: nothing is lost, doubled, out of order or wrong. What this machine cannot do is left out and said.
     """
-    outcome, found, page = soak(tmp_path, tmp_path / "report", SEED, MINUTES, tell=print)
+    outcome, found, page = soak(
+        tmp_path, tmp_path / "report", SEED, MINUTES, points=POINTS, changes_per_s=CHANGES_PER_S, tell=print
+    )
     print(f"seed {SEED}", *outcome.missing, sep="\n")
     assert not found, page.read_text()
