@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gateway.points import Point, PointCatalogue, Quality
+from gateway.points import Kind, Point, PointCatalogue, Quality
 from gateway.tracing.pcap import PcapWriter
 from gateway.tracing.trace import Happening, TraceRecord
 from protocols.iec104.elements import TYPES
@@ -100,6 +100,14 @@ async def ask_everything(master: Raw104) -> list[Frame]:
     return heard
 
 
+def moved(row: int, number: int) -> float:
+    """Another value than the one before: a quality that a type does not show is no event."""
+    kind = CATALOGUE.point(row).kind
+    if kind in (Kind.BINARY, Kind.DOUBLE):
+        return float((row + number) % 2 + (kind is Kind.DOUBLE))
+    return float(3 * number if BOUND[row].id == 13 else number)  # beyond the threshold that it was given
+
+
 async def change_everything(running: Station, master: Raw104) -> list[Frame]:
     """Every point changes with many qualities and times: each an event of its type."""
     rows = [at for at, row in enumerate(BOUND) if not row.control]
@@ -108,7 +116,7 @@ async def change_everything(running: Station, master: Raw104) -> list[Frame]:
     count = 0
     for number, quality in enumerate(flags, len(BOUND)):  # row i shows i at first
         time_ns = NOON + number * 86_400_000_000_000 * 9
-        running.change(*((row, float(number), quality, time_ns) for row in rows))
+        running.change(*((row, moved(row, number), quality, time_ns) for row in rows))
         count += len(rows)
     while sum(frame.count for frame in heard if frame.cause in (3, 11, 12)) < count:
         heard.append(await master.hear_i())
