@@ -47,7 +47,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(REPO / name, copy / name)
     archive = build("sdist", copy, root / "dist")
     with tarfile.open(archive) as tar:
-        tar.extractall(root / "unpacked", filter="data")
+        if hasattr(tarfile, "data_filter"):  # Debian 12's Python is a little older than it
+            tar.extraction_filter = tarfile.data_filter
+        tar.extractall(root / "unpacked")
     (source,) = (root / "unpacked").iterdir()
     return build("wheel", source, root / "dist")
 

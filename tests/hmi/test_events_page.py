@@ -62,7 +62,7 @@ def test_what_omar_did_is_listed(whole: HmiSite, browser: Browser) -> None:
 def test_events_are_paged_filtered_and_exported(whole: HmiSite) -> None:
     vera = whole.caller("vera")
     local = {"point": "bess1/pcs/local"}
-    for order in ("on", "off"):
+    for order in ("on", "off", "on", "off"):
         whole.site.order(f"local {order}")
         wait_until(lambda wanted=order: states(vera, **local)[:1] == [wanted], f"local {order}", 40)
     for kind, limit in (("soe", 40), ("action", 2)):
