@@ -70,9 +70,10 @@ class SampleTimes:
 
     def behind(self, rows: Places, times: Times) -> Places:
         """Places of the last change of each row whose time lies behind one that was given to an earlier change."""
-        _, from_end = np.unique(rows[::-1], return_index=True)
-        last = np.sort(len(rows) - 1 - from_end)
-        late: Places = last[times[last] < self._given_ns[rows[last]]]
+        late: Places = np.flatnonzero(times < self._given_ns[rows])
+        if len(late):
+            _, from_end = np.unique(rows[::-1], return_index=True)
+            late = np.intersect1d(late, len(rows) - 1 - from_end)
         return late
 
 

@@ -14,10 +14,12 @@ from asyncua.ua.ua_binary import struct_from_binary
 
 from gateway.points import Kind
 from protocols.opcua import wire
+from protocols.opcua.commanding import UNSECURED
 from protocols.opcua.uastack import Codes
 from tests.contract.server_suite import catalogue, until
 from tests.kit.opcuaattacks import bare_session, causes, refused, witnessed
 from tests.kit.opcuakit import Plant, client, running
+from tests.kit.opcuapoints import plant_of
 from tests.peers.rawopcua import RawClient
 
 
@@ -291,13 +293,19 @@ def test_a_request_that_fits_no_structure_is_answered_and_survived(tmp_path: Pat
 
 def test_without_security_a_loopback_client_may_read_when_the_site_says_so(tmp_path: Path) -> None:
     async def scenario() -> None:
-        plant = Plant(tmp_path, allow_none=True, anonymous=True)
+        plant = plant_of(tmp_path, allow_none=True, anonymous=True)
         async with running(plant), Client(plant.url) as made:
             assert (await made.nodes.server.read_browse_name()).Name == "Server"
             host = plant.server.host
             assert host is not None
             (session,) = host.sessions
             assert session.read_only and session.roles == {"viewer"}
+            with pytest.raises(ua.uaerrors.BadUserAccessDenied):
+                await made.get_node("ns=2;s=bess1/pcs/setpoint").write_value(
+                    ua.DataValue(ua.Variant(1.0, ua.VariantType.Double))
+                )
+            assert [command.refusal_text for command in plant.port.commands.refused] == [UNSECURED]
+            assert not plant.port.commands.received
 
     asyncio.run(scenario())
 
