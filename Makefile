@@ -3,7 +3,7 @@
 #   make test    everything that must hold before a change is merged
 #   make lint    the quick half of it
 #   make bench   measure, each figure beside its budget or a peer (ARGS="modbus_poll start_10k" for some of them)
-#   make figures the same, into the README and bench/FIGURES.md
+#   make figures the same, into the README and bench/FIGURES.md (ARGS="journal": this once more, beside what is there)
 #   make soe     150,000 events to a master over 1,000 cuts of its link, and over kills of the server: none lost
 #   make overload 50,000 changes/s for a minute, full journals, a crowd at every door: shed is counted and told (SECONDS=60)
 #   make soak    every change and every command in everybody's books, through faults of every kind (MINUTES=60 SEED=7)
@@ -57,8 +57,9 @@ bench: $(TEST_VENV)/installed
 
 figures: $(TEST_VENV)/installed
 	mkdir -p var
-	$(TEST_VENV)/bin/python -m bench > var/bench.jsonl
-	$(TEST_VENV)/bin/python -m bench.table var/bench.jsonl
+	$(if $(ARGS),,rm -f var/bench-again.jsonl)
+	-$(TEST_VENV)/bin/python -m bench $(ARGS) >$(if $(ARGS),> var/bench-again.jsonl, var/bench.jsonl)
+	$(TEST_VENV)/bin/python -m bench.table var/bench.jsonl var/bench-again.jsonl
 
 soe: $(TEST_VENV)/installed
 	$(TEST_VENV)/bin/gridgate selftest soe config/demo/site.yaml sldc-main --events 150000 --cuts 1000

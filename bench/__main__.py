@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 from collections.abc import Iterable
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 from bench.result import Result
 
 MEASUREMENTS: Final = {
+    "machine": "what the machine itself takes away, and how fast it is",
     "publish_feed": "a batch of 1,000 changes into the table and to 6 workers",
     "modbus_poll": "CPU per read of 125 registers, beside plain pymodbus",
     "sunspec_polls": "polls of a SunSpec device of 20 models, beside pysunspec2's client",
@@ -65,6 +67,7 @@ def main() -> int:
         except (ImportError, OSError, TimeoutError, RuntimeError) as error:
             failed += 1
             print(f"# {name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            print(json.dumps({"name": name, "failed": f"{type(error).__name__}: {error}"}), flush=True)
     return 1 if failed else 0
 
 

@@ -25,7 +25,7 @@ def measure() -> Iterator[Result]:
     with system.workspace() as folder, system.devices(DEVICES, POINTS, changes_per_s=CHANGES_PER_S) as field:
         site = sites.write(folder, field.ports, POINTS, port=system.free_port())
         with system.gateway(site) as gateway, master104.connect(site.port, 60.0, gateway.check) as master:
-            master.start()
+            master.start(30.0)
             master.interrogate()
             master.pump(SETTLE_S)
             before_s, seen, at = gateway.cpu_s(), master.counts.values, time.monotonic()

@@ -8,7 +8,7 @@ server are imported when they are asked for with `load`. A folder wins over an e
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
+import importlib.util
 import pkgutil
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -30,12 +30,14 @@ class UnknownProtocol(LookupError):
 
 def field(name: str) -> FieldProtocol:
     """The field protocol `name`; raises `UnknownProtocol`."""
-    return _get(name, "driver", _offers("FIELD", FieldProtocol))
+    offer = getattr(_folder(name), "FIELD", None)
+    return offer if isinstance(offer, FieldProtocol) else _get(name, "driver", _offers("FIELD", FieldProtocol))
 
 
 def grid(name: str) -> GridProtocol:
     """The grid protocol `name`; raises `UnknownProtocol`."""
-    return _get(name, "server protocol", _offers("GRID", GridProtocol))
+    offer = getattr(_folder(name), "GRID", None)
+    return offer if isinstance(offer, GridProtocol) else _get(name, "server protocol", _offers("GRID", GridProtocol))
 
 
 def field_names() -> list[str]:
@@ -78,6 +80,16 @@ def forget() -> None:
     _modules.cache_clear()
 
 
+def _folder(name: str) -> Any:
+    """The package of this name in our own folder, which wins; None when there is none, or it cannot be imported."""
+    module_name = f"{PACKAGE}.{name}"
+    try:
+        there = name.isidentifier() and importlib.util.find_spec(module_name)
+        return importlib.import_module(module_name) if there else None
+    except ImportError:
+        return None
+
+
 def _get(name: str, what: str, offers: Mapping[str, _Offer]) -> _Offer:
     if name in offers:
         return offers[name]
@@ -95,6 +107,8 @@ def _offers(attribute: str, kind: type[_Offer]) -> dict[str, _Offer]:
 
 
 def _sources() -> Iterator[tuple[str, str]]:
+    import importlib.metadata  # noqa: PLC0415 - a process that asks for one folder of ours does without it
+
     for entry in importlib.metadata.entry_points(group=GROUP):
         yield entry.name, entry.module
     try:

@@ -44,6 +44,15 @@ def test_figures_become_a_table_that_says_what_was_missed() -> None:
     assert table.into_readme(readme, "new\n") == f"above\n{table.BEGIN}new\n{table.END}below\n"
 
 
+def test_what_is_measured_again_takes_the_place_of_what_it_was_and_the_table_says_so() -> None:
+    lines = ['{"name": "a", "value": 1, "unit": "s"}', '{"name": "b", "failed": "TimeoutError: late"}']
+    again = ['{"name": "a", "value": 2, "unit": "s"}', '{"name": "b_p50", "value": 3, "unit": "s"}']
+    facts = table.merged(table.read(lines), table.read(again))
+    assert [(fact["name"], fact["value"]) for fact in facts] == [("a", 2), ("b_p50", 3)]
+    assert "`b` (TimeoutError: late)" in table.conditions(table.read(lines), [])
+    assert "once more, alone: `a`, `b_p50`" in " ".join(table.conditions(facts, ["a", "b_p50"]).split())
+
+
 def test_nearest_rank_percentiles() -> None:
     assert percentile([3, 1, 2], 50) == 2
     assert percentile(range(1, 101), 99) == 99

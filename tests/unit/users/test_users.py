@@ -7,9 +7,10 @@ import stat
 from pathlib import Path
 
 import pytest
+from argon2 import extract_parameters
 
 from gateway.__main__ import main
-from gateway.users import Lockout, Role
+from gateway.users import Lockout, Role, store
 from gateway.users.store import User, UserFileError, UserStore, hash_password, read_users, write_users
 
 SITE = """site: s
@@ -152,3 +153,8 @@ def test_the_brake_doubles_forgives_and_forgets() -> None:
 def test_each_role_includes_those_below() -> None:
     assert [len(role.includes) for role in Role] == [1, 2, 3, 4]
     assert not Role.VIEWER.commands and Role.OPERATOR.commands
+
+
+def test_an_unknown_name_costs_a_guesser_as_much_as_a_known_one() -> None:
+    unknown, known = store._NOBODY, hash_password("correct horse battery")
+    assert extract_parameters(unknown) == extract_parameters(known)
