@@ -85,12 +85,3 @@ def test_events_are_paged_filtered_and_exported(whole: HmiSite) -> None:
     assert last in later and min(later) == last
     file = list(csv.DictReader(io.StringIO(vera.get("/api/events/file", **local).decode())))
     assert {row["state"] for row in file} >= {"on", "off"} and all(row["time"].endswith("Z") for row in file)
-
-
-def test_without_a_history_events_since_the_start_are_told(hmi: HmiSite) -> None:
-    vera = hmi.caller("vera")
-    hmi.site.order("local on")
-    wait_until(lambda: any(e["point"] == "bess1/pcs/local" and e["state"] == "on" for e in found(vera)), "the key")
-    assert "no history" in vera.get("/api/events")["note"]
-    for wrong in ({"kind": "gossip"}, {"before": "-1"}, {"limit": 0}, {"point": "x" * 301}):
-        assert vera.http.get("/api/events", params=wrong).status_code == 422

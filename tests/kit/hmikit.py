@@ -166,3 +166,13 @@ def fits(page: Page) -> None:
 def shown(page: Page, text: str) -> None:
     """The page says this, now or soon."""
     wait_until(lambda: text in page.locator("body").inner_text(), f"the page to say {text!r}")
+
+
+def drawn(page: Page, column: int) -> list[float | None]:
+    """What uPlot draws: column 0 is time, then low, high and mean of each point."""
+    return list(page.evaluate("(column) => [...(document.querySelector('.chart').uplot?.data[column] ?? [])]", column))
+
+
+def known(values: list[float | None]) -> list[int]:
+    """Where there is something."""
+    return [at for at, value in enumerate(values) if value is not None]

@@ -49,10 +49,19 @@ class TrendPage {
   }
 
   async begin() {
-    const found = await Promise.all(this.names.map((name) => this._find(name)));
-    this.points = found.filter(Boolean);
+    const found = await this._found(this.names);
     this._ticking = setInterval(() => this._tick(), 250);
+    if (!found) return;
+    const added = this.points.filter(({name}) => !this.names.includes(name));
+    this.points = [...found, ...added];
     await this._changed();
+  }
+
+  // The points of these names; undefined when a person has chosen others before they were known.
+  async _found(names) {
+    const wish = this._wish = (this._wish ?? 0) + 1;
+    const found = await Promise.all(names.map((name) => this._find(name)));
+    return wish === this._wish ? found.filter(Boolean) : undefined;
   }
 
   end() {
@@ -310,9 +319,11 @@ class TrendPage {
   }
 
   async _openSet(kept) {
+    const found = await this._found(kept.names.slice(0, MOST));
+    if (!found) return;
     this.window = null;
     this.rangeS = kept.rangeS;
-    this.points = (await Promise.all(kept.names.slice(0, MOST).map((name) => this._find(name)))).filter(Boolean);
+    this.points = found;
     await this._changed();
   }
 
