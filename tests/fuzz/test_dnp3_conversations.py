@@ -6,7 +6,6 @@ the permitted size, nothing grows. `GRIDGATE_FUZZDNP3` says how many frames (`ma
 
 from __future__ import annotations
 
-import gc
 import os
 import random
 from functools import cache
@@ -23,6 +22,7 @@ from tests.conformance.dnp3.conversation import MASTER_DATA, NOON, Answered, Con
 from tests.fuzz.test_dnp3_wire import FRAGMENTS, mutate
 from tests.kit.dnp3captures import CAPTURES, fragments
 from tests.kit.dnp3kit import NOON_TAG, master
+from tests.kit.growing import leaves_nothing
 from tests.peers import rawdnp3 as raw
 from tests.peers.rawdnp3 import CLASS_0, CLASSES, INTEGRITY, Response
 
@@ -186,22 +186,16 @@ def test_mutated_conversations_do_no_harm() -> None:
 
 def test_conversations_leave_nothing_behind() -> None:
     play(300, 1)
-    gc.collect()
-    before = len(gc.get_objects())
-    for seed in range(3):
-        play(max(300, FRAMES // 40), seed)
-    gc.collect()
-    assert len(gc.get_objects()) - before < 2_000
+    with leaves_nothing():
+        for seed in range(3):
+            play(max(300, FRAMES // 40), seed)
 
 
 def test_a_long_life_does_not_grow() -> None:
     peer = play(max(300, FRAMES // 40), 7)
-    gc.collect()
-    before = len(gc.get_objects())
-    for _ in range(max(500, FRAMES // 10)):
-        peer.turn()
-    gc.collect()
-    assert len(gc.get_objects()) - before < 2_000
+    with leaves_nothing():
+        for _ in range(max(500, FRAMES // 10)):
+            peer.turn()
 
 
 def test_a_master_is_still_served_after_all_that() -> None:

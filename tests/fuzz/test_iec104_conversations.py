@@ -6,7 +6,6 @@ Only the protocol's own error closes a link; the broker is given nothing that is
 
 from __future__ import annotations
 
-import gc
 import os
 import random
 
@@ -24,6 +23,7 @@ from tests.conformance.iec104.conversation import (
     Conversation,
     Link,
 )
+from tests.kit.growing import leaves_nothing
 from tests.peers.raw104 import asdu
 
 FRAMES = int(os.environ.get("GRIDGATE_FUZZ104", "6000"))
@@ -177,23 +177,17 @@ def test_mutated_conversations_do_no_harm() -> None:
 
 def test_conversations_leave_nothing_behind() -> None:
     play(500, 1)
-    gc.collect()
-    before = len(gc.get_objects())
-    for seed in range(4):
-        play(max(500, FRAMES // 20), seed)
-    gc.collect()
-    assert len(gc.get_objects()) - before < 2_000
+    with leaves_nothing():
+        for seed in range(4):
+            play(max(500, FRAMES // 20), seed)
 
 
 def test_a_long_life_does_not_grow() -> None:
     """One station and its links, looked at early and late."""
     peer = play(max(500, FRAMES // 20), 7)
-    gc.collect()
-    before = len(gc.get_objects())
-    for _ in range(max(1_000, FRAMES // 4)):
-        peer.turn()
-    gc.collect()
-    assert len(gc.get_objects()) - before < 2_000
+    with leaves_nothing():
+        for _ in range(max(1_000, FRAMES // 4)):
+            peer.turn()
 
 
 def test_a_started_link_is_still_served_after_all_that() -> None:

@@ -16,9 +16,11 @@ from protocols.dnp3.plan import BindingColumns, MasterPlan, Mode, Parameters, Se
 from protocols.dnp3.pointtypes import TYPES, PointType
 from protocols.dnp3.server import Dnp3Server
 from tests.contract.server_suite import FakePort, catalogue
+from tests.kit import serving
+from tests.kit.serving import begin, filled, until_done
 from tests.peers.rawdnp3 import RawDnp3
 
-NOON = 1_700_000_000_123_000_000
+NOON = serving.NOON
 NOON_TAG = (NOON // 1_000_000).to_bytes(6, "little").hex()
 POINTS = catalogue(
     ("power", Kind.ANALOG, -1000.0, 1000.0),  # 0
@@ -147,19 +149,11 @@ async def site(
     confirmed: dict[str, int] | None = None,
     port: FakePort | None = None,
 ) -> AsyncIterator[Site]:
-    fresh = port is None
-    port = FakePort(points) if port is None else port
-    for row in range(len(points) if fresh else 0):
-        port.set(row, float(row), NOON)
+    port = filled(points) if port is None else port
     server = Dnp3Server(made or plan(), port)
-    port.server = server
-    server.resume(confirmed or {})
-    await server.start()
-    running = Site(port, server)
-    try:
+    await begin(server, port, confirmed)
+    async with until_done(Site(port, server)) as running:
         yield running
-    finally:
-        await running.end()
 
 
 def run(conversation: Callable[[Site], Awaitable[None]], made: ServerPlan | None = None) -> None:

@@ -16,9 +16,11 @@ from protocols.iec104.elements import BY_NAME
 from protocols.iec104.plan import BindingColumns, MasterPlan, Mode, ServerPlan
 from protocols.iec104.server import Iec104Server
 from tests.contract.server_suite import FakePort, catalogue
+from tests.kit import serving
+from tests.kit.serving import begin, filled, until_done
 from tests.peers.raw104 import Frame, Raw104, asdu
 
-NOON = 1_700_000_000_123_000_000
+NOON = serving.NOON
 NOON_TAG = "9b4e0d164e0b17"
 POINTS = catalogue(
     ("power", Kind.ANALOG, -1000.0, 1000.0),  # 0
@@ -119,19 +121,12 @@ async def site(
     confirmed: dict[str, int] | None = None,
     state_dir: Path | None = None,
 ) -> AsyncIterator[Site]:
-    port = FakePort(points)
+    port = filled(points)
     port.state_dir = state_dir or port.state_dir
-    for row in range(len(points)):
-        port.set(row, float(row), NOON)
     server = Iec104Server(made or plan(), port)
-    port.server = server
-    server.resume(confirmed or {})
-    await server.start()
-    running = Site(port, server)
-    try:
+    await begin(server, port, confirmed)
+    async with until_done(Site(port, server)) as running:
         yield running
-    finally:
-        await running.end()
 
 
 def run(conversation: Callable[[Site], Awaitable[None]], made: ServerPlan | None = None) -> None:
