@@ -87,10 +87,22 @@ class Relay:
     connections: int = 0
     ends: set[_End] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _server: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Listen."""
-        await asyncio.get_running_loop().create_server(partial(_End, self), "127.0.0.1", self.port)
+        self._server = await asyncio.get_running_loop().create_server(partial(_End, self), "127.0.0.1", self.port)
+
+    async def stop(self) -> None:
+        """Hold nothing any more."""
+        if self._server is not None:
+            self._server.close()
+        for end in list(self.ends):
+            end.reset()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what was reset is closed with the next turn
 
     def came(self, end: _End) -> None:
         """Somebody connected: go on to the target, or not."""
@@ -150,8 +162,11 @@ class Relays:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for relay in self.by_name.values():
+            asyncio.run_coroutine_threadsafe(relay.stop(), self._loop).result(10.0)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10.0)
+        self._loop.close()
 
     def turn(self, name: str, passing: Passing) -> None:
         """What the relay of this name does from now on; in force when this returns."""
