@@ -41,7 +41,7 @@ def test_a_masters_command_appears_with_its_peer(hmi: HmiSite) -> None:
     vera = hmi.caller("vera")
     with C104Master(hmi.site.port) as master:
         wait_until(master.is_open, "the master's link", 60)
-        assert master.order("setpoint 7001 180")
+        wait_until(lambda: master.order("setpoint 7001 180"), "a set-point to be taken", 60)
         found = wait_until(
             lambda: vera.get("/api/commands", origin="iec104", what=SETPOINT, outcome="completed")["commands"],
             "the master's command",

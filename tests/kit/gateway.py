@@ -120,6 +120,8 @@ class DemoSite:
         log = self.folder / "simulator.log"
         arguments = [str(self.site), "--seed", str(seed), "--lifeline"]
         self._simulator = Forked("gateway.demo.runner", arguments, log, log, ENVIRONMENT)
+        with contextlib.suppress(PermissionError):  # the plant is another machine: it does not wait for our processes
+            os.sched_setscheduler(self._simulator.pid, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
         wait_until(self._simulating, "the simulator", START_S)
 
     def _simulating(self) -> bool:
