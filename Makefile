@@ -20,7 +20,7 @@ RUN_VENV := .venv-run
 TEST_VENV := .venv-test
 TOOL_VENV := .venv-tools
 NODE_PEER := tests/peers/nodeopcua
-PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST_ARGS ?= -n 4 --dist loadfile --no-loadscope-reorder
 ARGS ?=
 SECONDS ?= 60
 REPORT ?= var/overload
@@ -28,6 +28,8 @@ MINUTES ?= 60
 SEED ?= 0
 # An environment that forbids it makes each of the thousand processes of the tests compile the gateway anew.
 unexport PYTHONDONTWRITEBYTECODE
+# The peer from npm is fetched beside the packages from PyPI.
+MAKEFLAGS += --jobs=2
 LOCK_ARGS := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 # What `pip install .` packs: a change of any of it installs the gateway again.
@@ -115,7 +117,8 @@ $(RUN_VENV)/installed: pyproject.toml $(PACKED) | python
 
 $(TEST_VENV)/installed: pyproject.toml | python
 	@test -x $(TEST_VENV)/bin/python || $(PYTHON) -m venv $(TEST_VENV)
-	$(TEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	$(TEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -e '.[test]'
+	@$(TEST_VENV)/bin/python -m compileall -qq -j 0 $(TEST_VENV)/lib || true  # on all cores; some packages bring samples of bad code
 	@touch $@
 
 $(TOOL_VENV)/installed: | python
