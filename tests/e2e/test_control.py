@@ -124,6 +124,8 @@ def test_a_core_that_hangs_lets_the_device_fall_back_and_nothing_jumps_on_its_re
             await asha.sees("bess1/pcs/watchdog_timeout", 10)  # the matrix has armed it
             assert (await asha.orders("bess1/pcs/watchdog_timeout", 2)).stage is Stage.COMPLETED
             assert (await asha.orders(SETPOINT, 350)).stage is Stage.COMPLETED
+            # The PCS misses only what it has heard.
+            await asha.waits(lambda: asha.value("bess1/pcs/heartbeat") > 0, lambda: "the first heartbeat")
             os.kill(demo.child("core"), signal.SIGSTOP)  # the supervisor ends it and starts another
             await asha.sees(SETPOINT, 0)  # the PCS has dropped it for want of a heartbeat
             await asha.sees("system/control/bess1/source", 8)
