@@ -16,7 +16,7 @@ MINUTES = float(os.environ.get("GRIDGATE_SOAK_MINUTES", "5"))
 SEED = int(os.environ.get("GRIDGATE_SOAK_SEED", "13")) or random.SystemRandom().randrange(1, 1_000_000)
 
 
-POINTS, CHANGES_PER_S = 4_000, 600.0
+POINTS, CHANGES_PER_S = 3_000, 400.0
 """A part of what `make soak` plays, since two cores have the other tests to do as well."""
 
 
