@@ -79,8 +79,9 @@ class Party:
         threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True).start()
 
     def _read(self, stream: IO[str]) -> None:
-        for line in stream:
-            self._lines.put(line)
+        with stream:
+            for line in stream:
+                self._lines.put(line)
         self._lines.put("")
 
     def ready(self, timeout_s: float = READY_S) -> None:
@@ -121,6 +122,9 @@ class Party:
         self._process.kill()
         self._process.wait()
         self._log.close()
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
 
 
 def run(plan: SoakPlan, trouble: bool, tell: Callable[[str], None], only: Sequence[str] = ()) -> Outcome:
