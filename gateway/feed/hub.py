@@ -330,6 +330,11 @@ class _Link(asyncio.Protocol):
             reader.live = True
             self._catch_up()
             return
+        if resume and hub.ring.whole and not hub.ring.of_this_epoch(resume):
+            # It knew another core: it hears all that this one has told, and then how things stand.
+            reader.sent_seq, reader.snapshot_due, reader.live = hub.ring.start, True, True
+            self._catch_up()
+            return
         lost = hub.ring.unseen(resume) if resume else 0
         if lost:
             self._overrun(lost)

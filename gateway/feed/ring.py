@@ -27,6 +27,15 @@ class ChangeRing:
         """Changes numbered above this are still held."""
         return self._start
 
+    @property
+    def whole(self) -> bool:
+        """Whether every change of this epoch is still held."""
+        return self._start == self._start >> EPOCH_SHIFT << EPOCH_SHIFT
+
+    def of_this_epoch(self, seq: int) -> bool:
+        """Whether this core gave the number."""
+        return seq >> EPOCH_SHIFT == self.seq >> EPOCH_SHIFT
+
     def append(self, batch: Changes, time_ns: int) -> bytes:
         """Number the batch, published at `time_ns`; returns it as a ready `CHANGES` frame."""
         count = len(batch)
@@ -46,8 +55,7 @@ class ChangeRing:
 
     def lost_since(self, seq: int) -> int:
         """How many changes after `seq` are gone; 0 for another epoch's number, where counting means nothing."""
-        same_epoch = seq >> EPOCH_SHIFT == self.seq >> EPOCH_SHIFT
-        return max(0, self._start - seq) if same_epoch else 0
+        return max(0, self._start - seq) if self.of_this_epoch(seq) else 0
 
     def unseen(self, seq: int) -> int:
         """What a reader that has seen `seq` misses by going on with the state as it is: 0 while nothing is gone."""

@@ -248,6 +248,42 @@ def test_a_new_core_that_knows_nothing_yet_turns_no_value_into_zero(path):
     asyncio.run(talk())
 
 
+def test_a_reader_that_is_late_to_a_new_core_hears_all_that_it_has_told(path):
+    async def talk():
+        core = CoreSide(path, 3)
+        await core.hub.start(path)
+        reader = ReaderSide(path, 3)
+        reader.start()
+        await until(lambda: reader.ready)
+        core.publish([0, 1, 2], [50.0, 60.0, 70.0], 7)
+        await until(lambda: len(reader.told) == 3)
+        await core.hub.stop()
+        reader.told.clear()
+
+        newborn = CoreSide(path, 3, epoch=2)
+        for step, value in enumerate([51.0, 52.0, 53.0]):
+            newborn.publish([0], [value], 8 + step)
+        newborn.publish([1], [60.0], 11)
+        newborn.hub.flush()
+        await newborn.hub.start(path)
+        await until(lambda: len(reader.told) == 5)
+        assert reader.told == [
+            (0, 51.0, 0),
+            (0, 52.0, 0),
+            (0, 53.0, 0),
+            (1, 60.0, 0),
+            (2, 70.0, Quality.NOT_TOPICAL),  # of which the new one has not heard yet
+        ]
+        newborn.publish([2], [71.0], 12)
+        await until(lambda: len(reader.told) == 6)
+        assert reader.told[5] == (2, 71.0, 0)
+        assert_array_equal(reader.client.mirror.value, [53.0, 60.0, 71.0])
+        await reader.stop()
+        await newborn.hub.stop()
+
+    asyncio.run(talk())
+
+
 def test_a_snapshot_asked_for_by_a_reader_that_is_behind_takes_nothing_from_it(path):
     async def talk():
         core = CoreSide(path, 1)
