@@ -12,12 +12,12 @@ SHARED: Final = {
         "test_overview.py",
         "test_points.py",
         "test_without_history.py",
-        "test_communications_page.py",
         "test_commands_page.py",
+        "test_communications_page.py",
     ),
     "whole": ("test_trends_page.py", "test_events_page.py", "test_alarms_page.py"),
 }
-"""By site: files of ``tests/hmi`` in their order. The emergency stop comes last."""
+"""By site: files of ``tests/hmi`` in their order. The emergency stop and the lost plant come last."""
 
 _PLACES: Final = {name: (site, place) for site, names in SHARED.items() for place, name in enumerate(names)}
 
